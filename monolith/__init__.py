@@ -1,0 +1,1 @@
+"""The blog as it was: one Flask application that does everything."""

@@ -1,0 +1,1 @@
+"""A strangler-fig migration kit: route, compare, hand over and retire, one endpoint at a time."""

@@ -19,7 +19,7 @@ prepare_environment() {
     if [ "$(cat "$VENV/.ready" 2>/dev/null)" != "$wanted" ]; then
         echo "strangler: preparing $VENV (once; about a minute) ..." >&2
         "$base" -m venv "$VENV" &&
-            "$PYTHON" -m pip install --quiet --disable-pip-version-check --editable "$ROOT[blog,dev]" >&2 || {
+            "$PYTHON" -m pip install --quiet --quiet --disable-pip-version-check --editable "$ROOT[blog,dev]" >&2 || {
             echo "strangler: the environment could not be prepared; the lines above say why." >&2
             return 2
         }

@@ -1,0 +1,120 @@
+"""Change who serves a route in strangler.yaml: comments and layout kept, replaced atomically.
+
+A reader sees the old file or the new one, never a half; an edit that would make a bad
+configuration is refused and leaves the file as it was.
+"""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from strangler_proxy.config.load import load, parse
+from strangler_proxy.config.model import Config, Serve
+from strangler_proxy.config.problems import ConfigError, Problem
+
+
+def edit_serve(path: Path, changes: dict[str, Serve]) -> tuple[Config, Config]:
+    """Set `serve` of the named routes; the configurations (before, after) are returned.
+
+    Raises ConfigError when a route is unknown, has no candidate, or the file is bad.
+    """
+    path = path.resolve()  # a link is followed, not replaced
+    with _locked(path):
+        before = load(path)
+        problems = list(_refusals(before, changes, str(path)))
+        if problems:
+            raise ConfigError(problems)
+        text = _with_serve(path.read_text(encoding="utf-8"), changes)
+        after = parse(text, str(path))
+        _replace(path, text)
+        return before, after
+
+
+def _refusals(config: Config, changes: dict[str, Serve], file: str) -> Iterator[Problem]:
+    for name, serve in changes.items():
+        route = config.route(name)
+        if route is None:
+            known = ", ".join(route.name for route in config.routes) or "none"
+            yield Problem(file, None, "", f"has no route '{name}'; it has: {known}")
+        elif serve.candidate_percent and route.candidate is None:
+            yield Problem(file, None, f"routes[{name}]", "has no candidate to flip to")
+
+
+def _with_serve(text: str, changes: dict[str, Serve]) -> str:
+    yaml = YAML(typ="rt")
+    yaml.preserve_quotes = True
+    yaml.width = 10_000  # no line of the file is folded anew
+    mapping, sequence, offset = _indentation(text)
+    yaml.indent(mapping=mapping, sequence=sequence, offset=offset)
+    data = yaml.load(text)
+    for route in data["routes"]:
+        if route["name"] in changes:
+            _put(route, _written(changes[route["name"]]))
+    out = StringIO()
+    yaml.dump(data, out)
+    return out.getvalue()
+
+
+def _put(route: CommentedMap, serve: Any) -> None:
+    if "serve" in route or "candidate" not in route:
+        route["serve"] = serve
+    else:
+        route.insert(list(route).index("candidate") + 1, "serve", serve)
+
+
+def _written(serve: Serve) -> Any:
+    if serve.candidate_percent in (0, 100):
+        return "candidate" if serve.candidate_percent else "control"
+    flow = CommentedMap(candidate_percent=serve.candidate_percent, sticky=serve.sticky)
+    flow.fa.set_flow_style()
+    return flow
+
+
+def _indentation(text: str) -> tuple[int, int, int]:
+    """(mapping, sequence, offset) as the file itself indents, so that an edit stays a small diff."""
+    lines: Sequence[str] = text.splitlines()
+    for above, line in zip(lines, lines[1:], strict=False):
+        body = line.lstrip()
+        if above.rstrip().endswith(":") and body.startswith("- "):
+            offset = len(line) - len(body) - (len(above) - len(above.lstrip()))
+            return 2, offset + 2, offset
+    return 2, 4, 2
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Two edits of one file go one after the other. The lock is on the folder: the file is replaced."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _replace(path: Path, text: str) -> None:
+    status = path.stat()
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), status.st_mode & 0o7777)
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,6 @@
+"""Who answers a request: rules matched as Werkzeug matches them, and the choice between two sides. Pure."""
+
+from strangler_proxy.routing.decide import Decision, bucket, decide
+from strangler_proxy.routing.table import DEFAULT, Entry, RouteTable
+
+__all__ = ["DEFAULT", "Decision", "Entry", "RouteTable", "bucket", "decide"]

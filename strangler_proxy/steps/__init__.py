@@ -1,0 +1,1 @@
+"""Extractions as data: parts that execute and undo, gates that prove themselves, one engine."""

@@ -1,0 +1,186 @@
+"""Runs a step: asks what comes next, writes the intent down, acts, writes the result down.
+
+Killed between any two of these, the same call in a new process completes or undoes the step.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Protocol
+
+from .decision import (
+    Begin,
+    Direction,
+    Execute,
+    Finish,
+    Move,
+    Prove,
+    Rest,
+    Restore,
+    TurnBack,
+    Undo,
+    next_move,
+)
+from .ledger import Ledger
+from .state import Kind, Phase, Progress
+from .step import Evidence, Interrupted, Pace, Part, PartFailed, Step, Verdict, gate_key
+
+
+class Ending(IntEnum):
+    """How a run ended; the number is the exit code of a step script."""
+
+    DONE = 0
+    FELL_BACK = 1
+    STOPPED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended, why, and what a person can do now."""
+
+    ending: Ending
+    text: str
+    advice: str = ""
+
+
+class Watcher(Protocol):
+    """Somebody who follows a run."""
+
+    def acting(self, text: str) -> None:
+        """A part begins."""
+
+    def looking(self, gate: str, evidence: Evidence) -> None:
+        """A gate has looked once more."""
+
+    def result(self, text: str, verdict: Verdict) -> None:
+        """A part or a gate has ended, well or not."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process at work on one step. `options` are remembered in the ledger for later runs."""
+
+    step: Step
+    ledger: Ledger
+    pace: Pace
+    watcher: Watcher
+    options: dict[str, Any]
+
+    def to(self, wanted: Direction) -> Outcome:
+        """Go on until the step is done, undone, fallen back or stopped. Raises UnknownPart."""
+        try:
+            if wanted is Direction.EXECUTE:
+                self._record_lapses()
+            while True:
+                self.pace.wait(0)
+                move = next_move(self.step, self.ledger.state, wanted)
+                outcome = self._make(move, wanted)
+                if outcome is not None:
+                    return outcome
+        except Interrupted as stop:
+            return self._stopped(f"stopped by {stop}", wanted)
+
+    def _make(self, move: Move, wanted: Direction) -> Outcome | None:
+        record = self.ledger.record
+        match move:
+            case Begin():
+                record(Kind.BEGAN, options=self.options)
+            case Execute(part, resumed):
+                self._execute(part, resumed)
+            case Prove():
+                return self._prove(move)
+            case Finish():
+                record(Kind.FINISHED)
+            case TurnBack():
+                record(Kind.TURNED)
+            case Undo(parts):
+                return self._undo(parts, wanted)
+            case Restore():
+                return self._restored(wanted)
+            case Rest():
+                return self._rested(wanted)
+        return None
+
+    def _execute(self, part: Part, resumed: bool) -> None:
+        self.watcher.acting(part.forward)
+        try:
+            if not resumed:
+                self.ledger.record(Kind.DOING, part=part.name, facts=dict(part.prepare()))
+            part.execute(self.ledger.state.part(part.name).facts, self.pace)
+        except PartFailed as fault:
+            text = f"{part.name}: {fault}"
+            self.watcher.result(text, Verdict.FAILED)
+            self.ledger.record(Kind.FAILED, text=text)
+        else:
+            self.ledger.record(Kind.DONE, part=part.name)
+            self.watcher.result(part.name, Verdict.PASSED)
+
+    def _prove(self, move: Prove) -> Outcome | None:
+        key = gate_key(move.stage, move.gate)
+        evidence = self._try(move)
+        text = f"{key}: {evidence.text}"
+        self.watcher.result(text, evidence.verdict)
+        found = {"gate": key, "evidence": evidence.text, "numbers": dict(evidence.numbers)}
+        if evidence.verdict is Verdict.PASSED:
+            self.ledger.record(Kind.PASSED, **found)
+            return None
+        if evidence.verdict is Verdict.FAILED:
+            self.ledger.record(Kind.FAILED, text=text, **found)
+            return None
+        return self._stopped(f"too little evidence after {move.gate.patience_s:g} s: {text}")
+
+    def _try(self, move: Prove) -> Evidence:
+        key, gate = gate_key(move.stage, move.gate), move.gate
+        deadline = self.pace.now() + gate.patience_s
+        trial = gate.begin(self.pace)
+        while True:
+            evidence = trial.look()
+            self.watcher.looking(key, evidence)
+            if evidence.verdict is not Verdict.INCONCLUSIVE or self.pace.now() >= deadline:
+                return evidence
+            self.pace.wait(gate.interval_s)
+
+    def _undo(self, parts: tuple[Part, ...], wanted: Direction) -> Outcome | None:
+        names, first = [part.name for part in parts], parts[-1]
+        self.watcher.acting(first.back)
+        self.ledger.record(Kind.UNDOING, parts=names)
+        try:
+            first.undo(self.ledger.state.part(first.name).facts, self.pace)
+        except PartFailed as fault:
+            self.watcher.result(f"{first.name}: {fault}", Verdict.FAILED)
+            return self._stopped(f"{first.name} could not be undone: {fault}", wanted)
+        self.ledger.record(Kind.UNDONE, parts=names)
+        self.watcher.result(f"undone: {', '.join(names)}", Verdict.PASSED)
+        return None
+
+    def _restored(self, wanted: Direction) -> Outcome | None:
+        cause = self.ledger.state.cause
+        self.ledger.record(Kind.RESTORED)
+        if cause is not None and wanted is Direction.EXECUTE:
+            advice = "Everything is as it was before. Look into the cause, then --execute again."
+            return Outcome(Ending.FELL_BACK, f"fell back: {cause}", advice)
+        return None
+
+    def _rested(self, wanted: Direction) -> Outcome:
+        if wanted is Direction.UNDO:
+            return Outcome(Ending.DONE, "undone: everything is as it was before the step")
+        return Outcome(Ending.DONE, "done: every part is in force, every gate has passed")
+
+    def _stopped(self, text: str, wanted: Direction = Direction.EXECUTE) -> Outcome:
+        self.ledger.record(Kind.STOPPED, text=text)
+        if wanted is Direction.UNDO or self.ledger.state.phase is Phase.BACK:
+            advice = "The undo is not complete: run the same command again once that is mended."
+        else:
+            advice = "The step stands where it is: --execute goes on from here, --undo goes back."
+        return Outcome(Ending.STOPPED, text, advice)
+
+    def _record_lapses(self) -> None:
+        """Have parts done again that were done but are no longer in force, and their gates."""
+        state = self.ledger.state
+        if state.phase not in (Phase.FORWARD, Phase.FINISHED):
+            return
+        for stage in self.step.stages:
+            part = stage.part
+            known = state.part(part.name) if part else None
+            if part and known and known.progress is Progress.DONE and not part.holds(known.facts):
+                gates = [gate_key(stage, gate) for gate in stage.gates]
+                self.ledger.record(Kind.LAPSED, part=part.name, gates=gates)

@@ -1,0 +1,225 @@
+"""From counts to a verdict: errors and p99 of the candidate against the control. Pure.
+
+Errors. Each side's failures are taken as draws of a binomial. The difference of the two ratios
+gets one-sided confidence bounds by Newcombe's hybrid score method (Newcombe 1998, Statistics in
+Medicine 17:873, method 10), which stands on Wilson's bound for one ratio (Wilson 1927) and stays
+sane at zero failures and in small samples. At 95 %:
+
+    the lower bound is above what is tolerated   failed: worse, and not by chance
+    the upper bound is within what is tolerated  passed: what chance could hide is tolerable
+    otherwise                                    inconclusive: more requests are needed
+
+p99. The limit is the larger of an absolute floor and a factor of the control's p99: below the
+floor nobody waits, and a factor alone would fail 3 ms against 1 ms. The p99 of a sample of n is
+bounded from below by the sample's quantile z standard errors of the order statistic's rank
+further down (normal approximation of its binomial; Conover, Practical Nonparametric Statistics,
+section 3.2). Failed if even that bound is over the limit; passed if the sample's own p99 is within
+it and there are as many requests as asked for; otherwise inconclusive. The pass is a point
+estimate: an upper bound at 95 % would take 299 requests or more, which `minimum` can ask for.
+
+Cannot see: failures that come in bursts are not independent draws, so confidence is overstated;
+a route's two canary populations differ as their callers do; and while both sides suffer from
+something they share, the difference stays small, as it should.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+from strangler_proxy.running.counts import SideCounts
+
+from .step import Evidence, Verdict
+
+Z_95 = 1.6449
+"""One-sided 95 % of the normal distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteWindow:
+    """What one route saw: both sides since the trial began, and the control's whole record.
+
+    `record` stands in for the control where too little went to it in the window itself, which is
+    so at a high canary percentage and always once the candidate serves wholly.
+    """
+
+    candidate: SideCounts
+    control: SideCounts
+    record: SideCounts
+
+    def baseline(self, minimum: int) -> SideCounts:
+        """The control's figures to measure against."""
+        return self.control if self.control.requests >= minimum else self.record
+
+
+Window = Mapping[str, RouteWindow]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorLimit:
+    """Tolerates `extra` more failures per request than the control has (0.01: one percent).
+
+    `minimum` is the least number of candidate requests on each route; the sum over the routes
+    must be enough to prove the bound, and no single route may be proved worse.
+    """
+
+    extra: float
+    minimum: Mapping[str, int]
+    name: str = "errors"
+
+    @property
+    def criteria(self) -> str:
+        """What it takes to pass, for the plan."""
+        return f"at most {self.extra:.1%} more errors than the control, at 95 % confidence"
+
+    def judge(self, window: Window) -> Evidence:
+        """The verdict on everything in the window."""
+        for route, seen in window.items():
+            low, _ = _difference(seen, self.minimum[route])
+            if low > self.extra:
+                text = f"{route}: {_compared(seen, self.minimum[route])}, worse beyond chance"
+                return Evidence(Verdict.FAILED, text, {"extra_at_least": low})
+        if lacking := _lacking(window, self.minimum):
+            return lacking
+        pooled = _pooled(window, self.minimum)
+        low, high = _bounds(pooled.candidate, pooled.control)
+        numbers = {
+            "requests": pooled.candidate.requests,
+            "failures": pooled.candidate.failures,
+            "extra_at_least": low,
+            "extra_at_most": high,
+        }
+        text = f"{_compared(pooled, 0)}; at most {high:.1%} worse, {self.extra:.1%} tolerated"
+        if low > self.extra:
+            return Evidence(Verdict.FAILED, text, numbers)
+        if high <= self.extra:
+            return Evidence(Verdict.PASSED, text, numbers)
+        return Evidence(Verdict.INCONCLUSIVE, f"{text}; {_wanted(self.extra)}", numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class P99Limit:
+    """Tolerates a p99 of `factor` times the control's, and any below `floor_s` seconds.
+
+    `minimum` is the least number of candidate requests on each route.
+    """
+
+    factor: float
+    floor_s: float
+    minimum: Mapping[str, int]
+    name: str = "p99"
+
+    @property
+    def criteria(self) -> str:
+        """What it takes to pass, for the plan."""
+        return f"p99 within {self.factor:g} times the control's, or {self.floor_s * 1000:g} ms"
+
+    def judge(self, window: Window) -> Evidence:
+        """The verdict on everything in the window."""
+        verdicts = [self._route(route, seen) for route, seen in window.items()]
+        for wanted in (Verdict.FAILED, Verdict.INCONCLUSIVE):
+            if found := next((v for v in verdicts if v.verdict is wanted), None):
+                return found
+        numbers = {key: value for v in verdicts for key, value in v.numbers.items()}
+        return Evidence(Verdict.PASSED, "; ".join(v.text for v in verdicts), numbers)
+
+    def _route(self, route: str, seen: RouteWindow) -> Evidence:
+        n, minimum = seen.candidate.requests, self.minimum[route]
+        point = seen.candidate.latency.quantile_s(0.99)
+        base = seen.baseline(minimum).latency.quantile_s(0.99)
+        if point is None or n < minimum:
+            return _too_few(route, n, minimum)
+        limit = max(self.floor_s, self.factor * (base or 0.0))
+        text = f"{route}: p99 {_ms(point)} of {n} requests, control {_ms(base)}"
+        numbers = {f"{route}.p99_s": point, f"{route}.limit_s": limit, f"{route}.requests": n}
+        if point <= limit:
+            return Evidence(Verdict.PASSED, text, numbers)
+        bound = seen.candidate.latency.quantile_s(max(0.0, 0.99 - Z_95 * sqrt(0.99 * 0.01 / n)))
+        if bound is not None and bound > limit:
+            why = f"{text}; over {_ms(limit)} beyond chance"
+            return Evidence(Verdict.FAILED, why, numbers)
+        return Evidence(Verdict.INCONCLUSIVE, f"{text}; {_ms(limit)} allowed", numbers)
+
+
+def wilson(failures: int, requests: int) -> tuple[float, float]:
+    """Lower and upper one-sided 95 % bounds of a failure ratio; (0, 1) without any requests."""
+    if requests == 0:
+        return 0.0, 1.0
+    z2, ratio = Z_95**2, failures / requests
+    middle = ratio + z2 / (2 * requests)
+    spread = Z_95 * sqrt(ratio * (1 - ratio) / requests + z2 / (4 * requests**2))
+    scale = 1 + z2 / requests
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+
+
+def clean_requests_for(extra: float) -> int:
+    """How many candidate requests without a failure prove at most `extra`, the control clean."""
+    return ceil(Z_95**2 * (1 - extra) / extra) if extra > 0 else 0
+
+
+def _bounds(candidate: SideCounts, control: SideCounts) -> tuple[float, float]:
+    """Newcombe's bounds on the candidate's failure ratio minus the control's."""
+    if candidate.requests == 0 or control.requests == 0:
+        return -1.0, 1.0
+    p, q = candidate.failures / candidate.requests, control.failures / control.requests
+    p_low, p_high = wilson(candidate.failures, candidate.requests)
+    q_low, q_high = wilson(control.failures, control.requests)
+    low = p - q - sqrt((p - p_low) ** 2 + (q_high - q) ** 2)
+    high = p - q + sqrt((p_high - p) ** 2 + (q - q_low) ** 2)
+    return low, high
+
+
+def _difference(seen: RouteWindow, minimum: int) -> tuple[float, float]:
+    return _bounds(seen.candidate, seen.baseline(minimum))
+
+
+def _pooled(window: Window, minimum: Mapping[str, int]) -> RouteWindow:
+    candidate, control = SideCounts(), SideCounts()
+    for route, seen in window.items():
+        candidate += seen.candidate
+        control += seen.baseline(minimum[route])
+    return RouteWindow(candidate, control, control)
+
+
+def _lacking(window: Window, minimum: Mapping[str, int]) -> Evidence | None:
+    few = (
+        _too_few(route, seen.candidate.requests, minimum[route])
+        for route, seen in window.items()
+        if seen.candidate.requests < minimum[route]
+    )
+    return next(few, None)
+
+
+def _too_few(route: str, n: int, minimum: int) -> Evidence:
+    text = f"{route}: {n} of {minimum} requests seen"
+    return Evidence(Verdict.INCONCLUSIVE, text, {f"{route}.requests": n})
+
+
+def _wanted(extra: float) -> str:
+    if extra <= 0:
+        return "no number of requests can prove a difference of zero: tolerate more"
+    return f"without errors {clean_requests_for(extra)} requests would do"
+
+
+def _compared(seen: RouteWindow, minimum: int) -> str:
+    return f"errors {_share(seen.candidate)}, control {_share(seen.baseline(minimum))}"
+
+
+def _share(side: SideCounts) -> str:
+    return f"{side.failures} of {side.requests}"
+
+
+def _ms(seconds: float | None) -> str:
+    return "unknown" if seconds is None else f"{seconds * 1000:.1f} ms"
+
+
+def worst(all_evidence: Mapping[str, Evidence]) -> Evidence:
+    """One verdict of several: failed if one failed, passed only if all passed."""
+    order = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.PASSED)
+    verdict = min((e.verdict for e in all_evidence.values()), key=order.index)
+    texts = _texts(all_evidence, verdict)
+    numbers = {f"{n}.{k}": v for n, e in all_evidence.items() for k, v in e.numbers.items()}
+    return Evidence(verdict, "; ".join(texts), numbers)
+
+
+def _texts(all_evidence: Mapping[str, Evidence], verdict: Verdict) -> Iterator[str]:
+    return (f"{name}: {e.text}" for name, e in all_evidence.items() if e.verdict is verdict)

@@ -1,0 +1,165 @@
+"""A service run as a detached process: it outlives the step, and can be found again and stopped."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..gates.health import Checkup
+from ..pace import wait_until
+from ..step import Facts, Pace, PartFailed
+from . import launch
+
+LAUNCH_WITHIN_S = 15.0
+
+
+@dataclass(frozen=True)
+class StartProcess:
+    """Starts `command` in a session of its own, with its output in a log file, and waits for health.
+
+    `run_dir` gets NAME.pid, NAME.lock and NAME.log. `environment` is added to the step's own.
+    `health` answers None when the service is well. Undo sends SIGTERM, and SIGKILL to the whole
+    session if it is still there after `stop_within_s`. The service is left alone if it was running
+    before this part came to it.
+    """
+
+    service: str
+    command: tuple[str, ...]
+    run_dir: Path
+    health: Checkup
+    cwd: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    healthy_within_s: float = 30.0
+    stop_within_s: float = 20.0
+    family: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The part's name in the ledger."""
+        return f"start {self.service}"
+
+    @property
+    def forward(self) -> str:
+        """What executing does, for the plan."""
+        return f"start the {self.service} service: {' '.join(self.command)}"
+
+    @property
+    def back(self) -> str:
+        """What undoing does, for the plan."""
+        return f"stop the {self.service} service"
+
+    @property
+    def log(self) -> Path:
+        """Where the service's output goes."""
+        return self.run_dir / f"{self.service}.log"
+
+    def prepare(self) -> Facts:
+        """Note where the service will be found, and whether it is somebody else's already."""
+        if self.health() is None and not self._running():
+            raise PartFailed(
+                f"a {self.service} service answers already that this step did not start; "
+                "stop it, or say with --external that it is run elsewhere"
+            )
+        return {"pid_file": str(self._path("pid")), "was_running": self._running()}
+
+    def execute(self, facts: Facts, pace: Pace) -> None:
+        """Start it unless it runs already, and wait until it is well."""
+        if not self._running():
+            self._launch()
+        started = wait_until(lambda: self.pid() is not None, LAUNCH_WITHIN_S, pace)
+        well = started and wait_until(self._well_or_gone, self.healthy_within_s, pace)
+        if not well or self.pid() is None:
+            state = "is running but not well" if self._running() else "ended"
+            raise PartFailed(f"the {self.service} service {state}: {self._last_words()}")
+
+    def undo(self, facts: Facts, pace: Pace) -> None:
+        """Stop it, whoever of an earlier run started it; nothing to do if it is gone."""
+        if facts.get("was_running"):
+            return
+        # A launcher that was cut off from its step may be about to write the pid file.
+        wait_until(lambda: self.pid() is not None or not self._running(), LAUNCH_WITHIN_S, pace)
+        pid = self.pid()
+        if pid is not None:
+            _signal(pid, signal.SIGTERM)
+            gone = wait_until(lambda: not self._running(), self.stop_within_s, pace)
+            if not gone:
+                _signal_session(pid, signal.SIGKILL)
+        if not wait_until(lambda: not self._running(), LAUNCH_WITHIN_S, pace):
+            raise PartFailed(f"the {self.service} service (pid {pid}) does not end")
+        self._path("pid").unlink(missing_ok=True)
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the service is still running."""
+        return self.pid() is not None
+
+    def pid(self) -> int | None:
+        """The service's process, if the pid file names one that lives and is the same still."""
+        try:
+            pid, started = self._path("pid").read_text(encoding="ascii").split()
+        except (OSError, ValueError):
+            return None
+        return int(pid) if launch.start_time(int(pid)) == started else None
+
+    def _running(self) -> bool:
+        """Whether the service, or its launcher, or anything it started holds the service's lock."""
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self._path("lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            return False
+        finally:
+            os.close(lock)
+
+    def _launch(self) -> None:
+        paths = [str(self._path(kind)) for kind in ("lock", "pid", "log")]
+        # -P: the folder of launch.py must not come before the standard library (Python 3.11).
+        launcher = [sys.executable, "-P", launch.__file__, *paths, "--", *self.command]
+        try:
+            ended = subprocess.run(
+                launcher,
+                cwd=self.cwd,
+                env={**os.environ, **self.environment},
+                timeout=LAUNCH_WITHIN_S,
+                check=False,
+                start_new_session=True,
+            )
+        except (OSError, subprocess.TimeoutExpired) as fault:
+            raise PartFailed(f"the {self.service} service cannot be started: {fault}") from fault
+        if ended.returncode not in (0, launch.ALREADY_RUNNING):
+            raise PartFailed(f"the launcher of {self.service} ended with {ended.returncode}")
+
+    def _well_or_gone(self) -> bool:
+        return self.health() is None or not self._running()
+
+    def _last_words(self) -> str:
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            lines = []
+        said = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        return f"{said.strip()[:200]} (all of it: {self.log})"
+
+    def _path(self, kind: str) -> Path:
+        return self.run_dir / f"{self.service}.{kind}"
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _signal_session(pid: int, number: signal.Signals) -> None:
+    """Signal the process group: the launcher made the service the leader of its own."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return

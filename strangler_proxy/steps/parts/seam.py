@@ -1,0 +1,136 @@
+"""A seam of the old application, switched by the small JSON file that its workers watch."""
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..pace import wait_until
+from ..step import Facts, Pace, PartFailed
+
+Report = Callable[[], str | None]
+"""Asks the application how the seam stands; None when it does not say."""
+
+
+@dataclass(frozen=True)
+class SwitchSeam:
+    """Sets one key of a JSON file, and waits until the application reports it.
+
+    `report` is asked until it says so `times` times in a row, since each of the application's
+    workers reads the file by itself. Other keys of the file stay as they are.
+    """
+
+    seam: str
+    to: str
+    file: Path
+    report: Report
+    default: str = "local"
+    times: int = 3
+    within_s: float = 10.0
+    family: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The part's name in the ledger."""
+        return f"switch {self.seam} seam to {self.to}"
+
+    @property
+    def forward(self) -> str:
+        """What executing does, for the plan."""
+        return f"switch the {self.seam} seam of the application to {self.to} ({self.file})"
+
+    @property
+    def back(self) -> str:
+        """What undoing does, for the plan."""
+        return f"switch the {self.seam} seam back to what it was"
+
+    def prepare(self) -> Facts:
+        """Note how the seam stands in the file; null if the file does not say."""
+        return {"before": self._read().get(self.seam)}
+
+    def execute(self, facts: Facts, pace: Pace) -> None:
+        """Write the file, and wait for the application to follow."""
+        self._write(self.to)
+        self._verify(self.to, pace)
+
+    def undo(self, facts: Facts, pace: Pace) -> None:
+        """Write what was there, and wait for the application to follow, if it runs at all."""
+        before = facts["before"]
+        self._write(before)
+        if self.report() is not None:
+            self._verify(before or self.default, pace)
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the file still says so."""
+        return bool(self._read().get(self.seam) == self.to)
+
+    def _verify(self, wanted: str, pace: Pace) -> None:
+        in_row, said = 0, None
+
+        def confirmed() -> bool:
+            nonlocal in_row, said
+            said = self.report()
+            in_row = in_row + 1 if said == wanted else 0
+            return in_row >= self.times
+
+        if not wait_until(confirmed, self.within_s, pace):
+            raise PartFailed(
+                f"{self.file} says {self.seam}: {wanted}, but the application reports {said!r} "
+                f"after {self.within_s:g} s; is SEAMS_FILE the same file for both?"
+            )
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self.file.read_bytes() or b"{}")
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as fault:
+            raise PartFailed(f"the seams file {self.file} cannot be read: {fault}") from fault
+        if not isinstance(content, dict):
+            raise PartFailed(f"the seams file {self.file} must hold a JSON object")
+        return content
+
+    def _write(self, value: str | None) -> None:
+        try:
+            with _locked(self.file.parent):
+                content = self._read()
+                if content.get(self.seam) == value:
+                    return
+                content.pop(self.seam, None)
+                if value is not None:
+                    content[self.seam] = value
+                _replace(self.file, json.dumps(content) + "\n")
+        except OSError as fault:
+            raise PartFailed(f"the seams file {self.file} cannot be written: {fault}") from fault
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Steps that switch different seams of one file go one after the other."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Readers see the old file or the new one, never a half."""
+    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise

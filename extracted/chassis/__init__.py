@@ -1,0 +1,1 @@
+"""What every service has, and nothing that only one of them needs."""

@@ -1,0 +1,1 @@
+"""Accounts: who a user is, and the tokens that prove it."""

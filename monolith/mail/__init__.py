@@ -1,0 +1,1 @@
+"""Mail to users, sent inside the request."""

@@ -1,0 +1,39 @@
+"""Mail over SMTP, inside the request that causes it.
+
+A mail that cannot be sent is logged and given up: what it reports has been stored, and the
+client must not be told otherwise. Every wait for the mail server is bounded by the timeout.
+"""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from urllib.parse import urlsplit
+
+log = logging.getLogger(__name__)
+
+
+class Mailer:
+    """Sends from one address through one server; `timeout_s` bounds each exchange with it."""
+
+    def __init__(self, url: str, sender: str, timeout_s: float) -> None:
+        parts = urlsplit(url)
+        self._host = parts.hostname or "127.0.0.1"
+        self._port = parts.port or 25
+        self._sender = sender
+        self._timeout_s = timeout_s
+
+    def send(self, message: EmailMessage) -> bool:
+        """Send it now; False, and a line in the log, when the server would not take it."""
+        message["From"] = self._sender
+        message["Date"] = formatdate()
+        message["Message-ID"] = make_msgid(domain=self._sender.rpartition("@")[2])
+        try:
+            with smtplib.SMTP(self._host, self._port, timeout=self._timeout_s) as smtp:
+                smtp.send_message(message)
+        except (OSError, smtplib.SMTPException) as error:
+            log.warning("Mail %r to %s was not sent: %s", message["Subject"], message["To"], error)
+            return False
+        return True

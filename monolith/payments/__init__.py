@@ -1,0 +1,1 @@
+"""Card payments through Stripe, each charged once however often it is asked for."""

@@ -1,0 +1,95 @@
+"""The image seam: how the monolith has a picture made and stored, here or by the service."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Protocol
+
+from flask import g
+
+from extracted.chassis.client import ServiceClient, ServiceUnavailableError
+from monolith.errors import ApiError
+from monolith.seams.switch import Switch
+
+log = logging.getLogger(__name__)
+
+# A large picture takes a second of CPU, and may wait for a busy worker before that.
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """A picture that is in the bucket. Width and height are in pixels."""
+
+    name: str
+    width: int
+    height: int
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        return f"/images/{self.name}"
+
+
+class ImagePort(Protocol):
+    """Makes a blog picture of an uploaded file and stores it."""
+
+    def process_and_store(self, image: bytes, token: str) -> StoredImage:
+        """Store the picture, on behalf of the caller whose token this is.
+
+        Raises:
+            ApiError: 4xx when the file is no picture for the blog, 503 when it cannot be stored.
+        """
+        ...
+
+
+class RemoteImages:
+    """Has the image service do it, over POST /upload; its refusals are passed on as they are."""
+
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+
+    @classmethod
+    def at(cls, url: str) -> RemoteImages:
+        """Reach the service at this address, under the id of the request being served."""
+        return cls(ServiceClient(url, request_id=lambda: g.get("request_id"), timeout_s=TIMEOUT_S))
+
+    def close(self) -> None:
+        """Close the connections to the service."""
+        self._client.close()
+
+    def process_and_store(self, image: bytes, token: str) -> StoredImage:
+        """See `ImagePort`."""
+        try:
+            answer = self._client.request(
+                "POST", "/upload", token=token, files={"image": ("image", image)}
+            )
+        except ServiceUnavailableError as error:
+            raise _unavailable() from error
+        if answer.status == 201:
+            return StoredImage(answer.json["name"], answer.json["width"], answer.json["height"])
+        refusal = answer.json.get("error") or {}
+        if not 400 <= answer.status < 500 or not {"code", "message"} <= refusal.keys():
+            log.error("The image service answered %s: %s", answer.status, refusal)
+            raise _unavailable()
+        raise ApiError(answer.status, **refusal)
+
+
+class SwitchedImages:
+    """Local or remote, as the switch stands when a request comes."""
+
+    def __init__(self, switch: Switch, local: ImagePort, remote: ImagePort) -> None:
+        self._switch = switch
+        self._local = local
+        self._remote = remote
+
+    def process_and_store(self, image: bytes, token: str) -> StoredImage:
+        """See `ImagePort`."""
+        chosen = self._remote if self._switch.mode("image") == "remote" else self._local
+        return chosen.process_and_store(image, token)
+
+
+def _unavailable() -> ApiError:
+    message = "Images cannot be processed at the moment; try again later."
+    return ApiError(503, "image_service_unavailable", message, headers={"Retry-After": "2"})

@@ -1,0 +1,179 @@
+"""What the environment says, read once into one frozen value. Opens nothing.
+
+Every missing or wrong variable is reported in one error, so that a deployment is
+mended in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+DEFAULT_DATABASE_URL = "sqlite:///var/blog.db"
+DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+T = TypeVar("T")
+MEBIBYTE = 1024 * 1024
+
+
+class SettingsError(ValueError):
+    """The environment does not describe a working blog. `problems` has a line for each fault."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(
+            "The monolith cannot start:\n" + "\n".join(f"  - {problem}" for problem in problems)
+        )
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the blog needs to know. Times are in seconds, sizes in bytes."""
+
+    database_url: str
+    jwt_secret: str
+    s3_bucket: str
+    smtp_url: str
+    mail_from: str
+    stripe_api_key: str
+    stripe_api_base: str = "https://api.stripe.com"
+    s3_endpoint_url: str | None = None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: str | None = None
+    aws_region: str = "us-east-1"
+    image_service_url: str = "http://127.0.0.1:3003"
+    seams_file: Path | None = None
+    token_ttl_s: int = 24 * 3600
+    bcrypt_rounds: int = 12
+    smtp_timeout_s: float = 3.0
+    stripe_timeout_s: float = 8.0
+    payment_lease_s: float = 30.0
+    max_upload_bytes: int = 16 * MEBIBYTE
+    max_image_pixels: int = 50_000_000
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the variables.
+
+        Raises:
+            SettingsError: naming every variable that is missing or wrong.
+        """
+        read = _Reader(environ)
+        settings = cls(
+            database_url=read.checked("DATABASE_URL", DEFAULT_DATABASE_URL, database_url),
+            jwt_secret=read.checked("JWT_SECRET", None, _secret),
+            s3_bucket=read.checked("S3_BUCKET", None, str),
+            s3_endpoint_url=read.checked("S3_ENDPOINT_URL", "", _http_url_or_empty) or None,
+            aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID") or None,
+            aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY") or None,
+            aws_region=read.checked("AWS_DEFAULT_REGION", "us-east-1", str),
+            smtp_url=read.checked("SMTP_URL", None, _smtp_url),
+            mail_from=read.checked("MAIL_FROM", None, _mail_address),
+            stripe_api_key=read.checked("STRIPE_API_KEY", None, str),
+            stripe_api_base=read.checked("STRIPE_API_BASE", "https://api.stripe.com", _http_url),
+            image_service_url=read.checked("IMAGE_SERVICE_URL", "http://127.0.0.1:3003", _http_url),
+            seams_file=Path(environ["SEAMS_FILE"]) if environ.get("SEAMS_FILE") else None,
+            token_ttl_s=read.checked("TOKEN_TTL_S", "86400", _whole(60, 365 * 86400)),
+            bcrypt_rounds=read.checked("BCRYPT_ROUNDS", "12", _whole(4, 16)),
+            smtp_timeout_s=read.checked("SMTP_TIMEOUT_S", "3", _seconds),
+            stripe_timeout_s=read.checked("STRIPE_TIMEOUT_S", "8", _seconds),
+            payment_lease_s=read.checked("PAYMENT_LEASE_S", "30", _seconds),
+            max_upload_bytes=read.checked("MAX_UPLOAD_BYTES", "16777216", _whole(1024, 2**30)),
+            max_image_pixels=read.checked("MAX_IMAGE_PIXELS", "50000000", _whole(1, 170_000_000)),
+        )
+        if (settings.aws_access_key_id is None) != (settings.aws_secret_access_key is None):
+            read.problems.append(
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together: set both, or neither"
+            )
+        if read.problems:
+            raise SettingsError(read.problems)
+        return settings
+
+
+class _Reader:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.problems: list[str] = []
+
+    def checked(self, name: str, default: str | None, check: Callable[[str], T]) -> T:
+        """The variable as `check` understands it; a fault is noted, and the caller reads on."""
+        text = self.environ.get(name) or default
+        if text is None:
+            self.problems.append(f"{name} is not set")
+            return None  # type: ignore[return-value]  # never used: the noted problem is raised
+        try:
+            return check(text)
+        except ValueError as error:
+            self.problems.append(f"{name} {error}")
+            return None  # type: ignore[return-value]  # never used: the noted problem is raised
+
+
+def database_url(text: str) -> str:
+    """The URL with the driver that this project installs. Raises ValueError for an unusable one."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValueError("is not a database URL such as sqlite:///var/blog.db") from None
+    url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+    if url.get_backend_name() not in {"sqlite", "postgresql", "mysql", "mariadb"}:
+        raise ValueError(f"names {url.drivername!r}; use sqlite, postgresql or mysql")
+    return url.render_as_string(hide_password=False)
+
+
+def _secret(text: str) -> str:
+    if len(text.encode()) < 32:
+        raise ValueError("is shorter than 32 bytes; make one with `openssl rand -hex 32`")
+    return text
+
+
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"is {text!r}, which is not an http:// or https:// address")
+    return text.rstrip("/")
+
+
+def _http_url_or_empty(text: str) -> str:
+    return _http_url(text) if text else ""
+
+
+def _smtp_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme != "smtp" or not parts.hostname:
+        raise ValueError(f"is {text!r}; write smtp://host:port")
+    return text
+
+
+def _mail_address(text: str) -> str:
+    if "@" not in text or any(c in text for c in "\r\n"):
+        raise ValueError(f"is {text!r}, which is not a mail address")
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ValueError(f"is {text!r}; write a number of seconds") from None
+    if not 0 < seconds <= 600:
+        raise ValueError(f"is {text}; it must be above 0 and at most 600 seconds")
+    return seconds
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def check(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"is {text!r}; write a whole number from {low} to {high}")
+        return int(text)
+
+    return check

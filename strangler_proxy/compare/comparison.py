@@ -8,11 +8,12 @@ different kinds differs as a matter of course.
 from collections.abc import Iterator
 from dataclasses import replace
 
+from strangler_proxy.compare.answer import Answer
+from strangler_proxy.compare.finding import ABSENT, Finding, Kind, NotComparable, unexplained
+from strangler_proxy.compare.jsonpath import JsonPath, spell
+from strangler_proxy.compare.rules import BodyComparator, JsonRule, Rules
+
 from . import json_body
-from .answer import Answer
-from .finding import ABSENT, Finding, Kind, NotComparable, unexplained
-from .jsonpath import JsonPath, spell
-from .rules import BodyComparator, JsonRule, Rules
 
 NOISE_RULE = "noise: the control differs from itself"
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from .finding import ABSENT
-from .jsonpath import Step
+from strangler_proxy.compare.finding import ABSENT
+from strangler_proxy.compare.jsonpath import Step
 
 Place = tuple[Step, ...]
 

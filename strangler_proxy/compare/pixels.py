@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .finding import Difference
+from strangler_proxy.compare.finding import Difference
 
 
 @dataclass(frozen=True, slots=True)

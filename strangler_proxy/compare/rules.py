@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from .finding import Difference
-from .jsonpath import JsonPath, Step
+from strangler_proxy.compare.finding import Difference
+from strangler_proxy.compare.jsonpath import JsonPath, Step
 
 # These describe one message or one connection, not the resource (RFC 9110, 9112), and a body's
 # length is judged with the body.

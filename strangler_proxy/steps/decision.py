@@ -11,8 +11,8 @@ Going back is never broken off to go forward again: what the gates saw before is
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .state import Phase, Progress, State
-from .step import Gate, Part, Stage, Step, gate_key
+from strangler_proxy.steps.state import Phase, Progress, State
+from strangler_proxy.steps.step import Gate, Part, Stage, Step, gate_key
 
 
 class Direction(StrEnum):

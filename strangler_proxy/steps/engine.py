@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
 
-from .decision import (
+from strangler_proxy.steps.decision import (
     Begin,
     Direction,
     Execute,
@@ -20,9 +20,18 @@ from .decision import (
     Undo,
     next_move,
 )
-from .ledger import Ledger
-from .state import Kind, Phase, Progress
-from .step import Evidence, Interrupted, Pace, Part, PartFailed, Step, Verdict, gate_key
+from strangler_proxy.steps.ledger import Ledger
+from strangler_proxy.steps.state import Kind, Phase, Progress
+from strangler_proxy.steps.step import (
+    Evidence,
+    Interrupted,
+    Pace,
+    Part,
+    PartFailed,
+    Step,
+    Verdict,
+    gate_key,
+)
 
 
 class Ending(IntEnum):

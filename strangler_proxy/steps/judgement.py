@@ -26,9 +26,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil, sqrt
 
-from strangler_proxy.running.counts import SideCounts
-
-from .step import Evidence, Verdict
+from strangler_proxy.running import SideCounts
+from strangler_proxy.steps.step import Evidence, Verdict
 
 Z_95 = 1.6449
 """One-sided 95 % of the normal distribution."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .state import Kind, State, after, fold
+from strangler_proxy.steps.state import Kind, State, after, fold
 
 VERSION = 1
 

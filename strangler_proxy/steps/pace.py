@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from .step import Interrupted, Pace
+from strangler_proxy.steps.step import Interrupted, Pace
 
 
 class RealPace:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from .step import Facts
+from strangler_proxy.steps.step import Facts
 
 Record = Mapping[str, Any]
 

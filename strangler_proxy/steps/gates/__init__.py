@@ -1,7 +1,7 @@
 """The gates: what each needs to see before a step may go on."""
 
-from .answers import AnswersCompared, Sample
-from .health import Health
-from .traffic import Watch
+from strangler_proxy.steps.gates.answers import AnswersCompared, Sample
+from strangler_proxy.steps.gates.health import Health
+from strangler_proxy.steps.gates.traffic import Watch
 
 __all__ = ["AnswersCompared", "Health", "Sample", "Watch"]

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from strangler_proxy.compare import Answer, Finding, Rules, compare, learn_noise, unexplained
-
-from ..step import Evidence, Pace, Verdict
-from .traffic import Unobservable
+from strangler_proxy.steps.gates.traffic import Unobservable
+from strangler_proxy.steps.step import Evidence, Pace, Verdict
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

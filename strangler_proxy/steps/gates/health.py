@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..step import Evidence, Pace, Verdict
+from strangler_proxy.steps.step import Evidence, Pace, Verdict
 
 Checkup = Callable[[], str | None]
 """Asks a service once: None if it is well, otherwise what is wrong."""

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from strangler_proxy.running.counts import SideCounts
-
-from ..judgement import RouteWindow, Window, worst
-from ..step import Evidence, Pace, Verdict
+from strangler_proxy.running import SideCounts
+from strangler_proxy.steps.judgement import RouteWindow, Window, worst
+from strangler_proxy.steps.step import Evidence, Pace, Verdict
 
 Counts = Mapping[str, Mapping[str, SideCounts]]
 """Route name -> upstream name -> figures since the proxy started."""

@@ -1,7 +1,7 @@
 """The parts: changes to the world that a step makes, and takes back."""
 
-from .flip import FlipRoutes
-from .process import StartProcess
-from .seam import SwitchSeam
+from strangler_proxy.steps.parts.flip import FlipRoutes
+from strangler_proxy.steps.parts.process import StartProcess
+from strangler_proxy.steps.parts.seam import SwitchSeam
 
 __all__ = ["FlipRoutes", "StartProcess", "SwitchSeam"]

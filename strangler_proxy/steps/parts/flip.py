@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..step import Facts, Pace, PartFailed
+from strangler_proxy.steps.step import Facts, Pace, PartFailed
 
 Percents = Mapping[str, int]
 """Route name -> percent of callers that the candidate serves."""

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..gates.health import Checkup
-from ..pace import wait_until
-from ..step import Facts, Pace, PartFailed
-from . import launch
+from strangler_proxy.steps.gates.health import Checkup
+from strangler_proxy.steps.pace import wait_until
+from strangler_proxy.steps.parts import launch
+from strangler_proxy.steps.step import Facts, Pace, PartFailed
 
 LAUNCH_WITHIN_S = 15.0
 
 
 @dataclass(frozen=True)
 class StartProcess:
-    """Starts `command` in a session of its own, with its output in a log file, and waits for health.
+    """Starts `command` in a session of its own, its output in a log file, and waits for health.
 
     `run_dir` gets NAME.pid, NAME.lock and NAME.log. `environment` is added to the step's own.
     `health` answers None when the service is well. Undo sends SIGTERM, and SIGKILL to the whole
@@ -68,7 +68,9 @@ class StartProcess:
 
     def execute(self, facts: Facts, pace: Pace) -> None:
         """Start it unless it runs already, and wait until it is well."""
-        if not self._running():
+        # Workers of a service that died hold on for a moment; a launcher may be about to write.
+        wait_until(lambda: self.pid() is not None or not self._running(), LAUNCH_WITHIN_S, pace)
+        if self.pid() is None:
             self._launch()
         started = wait_until(lambda: self.pid() is not None, LAUNCH_WITHIN_S, pace)
         well = started and wait_until(self._well_or_gone, self.healthy_within_s, pace)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..pace import wait_until
-from ..step import Facts, Pace, PartFailed
+from strangler_proxy.steps.pace import wait_until
+from strangler_proxy.steps.step import Facts, Pace, PartFailed
 
 Report = Callable[[], str | None]
 """Asks the application how the seam stands; None when it does not say."""

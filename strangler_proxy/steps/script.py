@@ -1,0 +1,191 @@
+"""The command line of a step script: prints the plan, or runs the step in one direction."""
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from strangler_proxy.config import Config, ConfigError, load
+from strangler_proxy.steps.decision import Direction, UnknownPart
+from strangler_proxy.steps.engine import Ending, Outcome, Run
+from strangler_proxy.steps.ledger import LedgerError, LedgerLocked, open_ledger, read_ledger
+from strangler_proxy.steps.narrator import Narrator
+from strangler_proxy.steps.options import add_options, choose
+from strangler_proxy.steps.pace import RealPace, stopped_by_signals
+from strangler_proxy.steps.plan import as_table, as_values, next_in_words, standing
+from strangler_proxy.steps.state import Phase, fold
+from strangler_proxy.steps.step import Step
+
+USAGE, LOCKED = 2, 4
+EXIT_CODES = """\
+exit codes:
+  0  done (or: plan or status printed, undo complete)
+  1  a gate failed, or a part could not be done; the step fell back by itself
+  2  the command line, strangler.yaml, the environment or the ledger is not usable
+  3  stopped where it stands: too little evidence, a signal, an undo that could not be completed
+  4  another run of this step holds the ledger"""
+
+
+class StepError(Exception):
+    """The step cannot be declared as asked; the message says what to set or to give."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a step runs: the configuration, its file, and the folder for ledger, pids and logs."""
+
+    config: Config
+    config_path: Path
+    run_dir: Path
+
+
+@dataclass(frozen=True)
+class Script:
+    """A step script. `declare` makes the step out of its options, and touches nothing yet.
+
+    `options` is a frozen dataclass made of `option` fields; `declare` may raise StepError.
+    """
+
+    name: str
+    summary: str
+    examples: str
+    options: type[Any]
+    declare: Callable[[Any, Site], Step]
+
+
+def run_step_script(script: Script, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Do what the command line says, and exit with one of EXIT_CODES."""
+    sys.exit(main(script, sys.argv[1:] if arguments is None else arguments))
+
+
+def main(script: Script, arguments: Sequence[str]) -> int:
+    """Do what the arguments say; the exit code is returned."""
+    chosen = vars(_parser(script).parse_args(arguments))
+    told = Console(stderr=True)
+    try:
+        return _act(script, chosen, told)
+    except LedgerLocked as locked:
+        told.print(f"[yellow]locked[/] {locked}", highlight=False, soft_wrap=True)
+        return LOCKED
+    except (ConfigError, LedgerError, StepError, UnknownPart) as fault:
+        told.print(str(fault), style="red", markup=False, highlight=False, soft_wrap=True)
+        return USAGE
+
+
+def _act(script: Script, chosen: dict[str, Any], told: Console) -> int:
+    config_path = Path(chosen.pop("config")).resolve()
+    run_dir = Path(chosen.pop("run_dir") or config_path.parent / ".strangler").resolve()
+    wanted, as_json = chosen.pop("wanted"), chosen.pop("json")
+    site = Site(load(config_path), config_path, run_dir)
+    path = run_dir / f"{script.name}.ledger.jsonl"
+    if wanted not in set(Direction):
+        return _tell(script, site, path, chosen, wanted == "status", as_json)
+    pace = RealPace()
+    with open_ledger(path, wanted) as ledger, stopped_by_signals(pace):
+        options = choose(script.options, ledger.state.options, chosen)
+        step = script.declare(options, site)
+        narrator = Narrator(told, pace.now)
+        run = Run(step, ledger, pace, narrator, asdict(options))
+        try:
+            outcome = run.to(Direction(wanted))
+        except UnknownPart:
+            raise
+        except Exception:  # noqa: BLE001 - exit code 1 would say that the step fell back
+            narrator.quiet()
+            traceback.print_exc()
+            advice = "This is a fault of the step's own; where it stands is in the ledger."
+            outcome = Outcome(Ending.STOPPED, "stopped by an unexpected error, see above", advice)
+        finally:
+            narrator.quiet()
+        values = as_values(step, ledger.state)
+    _say(outcome, values, told, as_json)
+    return outcome.ending
+
+
+def _say(outcome: Outcome, values: dict[str, Any], told: Console, as_json: bool) -> None:
+    colour = {Ending.DONE: "green", Ending.FELL_BACK: "red", Ending.STOPPED: "yellow"}
+    told.print(outcome.text, style=colour[outcome.ending], markup=False, soft_wrap=True)
+    if outcome.advice:
+        told.print(outcome.advice, markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        ending = {"ending": outcome.ending.name.lower(), "text": outcome.text}
+        print(json.dumps({**ending, "exit_code": int(outcome.ending), **values}))  # noqa: T201
+
+
+def _tell(
+    script: Script,
+    site: Site,
+    path: Path,
+    given: Mapping[str, Any],
+    status: bool,
+    as_json: bool,
+) -> int:
+    records = read_ledger(path)
+    state = fold(records)
+    step = script.declare(choose(script.options, state.options, given), site)
+    if as_json:
+        last = {"ledger": str(path), "records": len(records)}
+        print(json.dumps({**as_values(step, state), **last}))  # noqa: T201
+        return 0
+    out = Console()
+    out.print(as_table(step, state))
+    out.print(f"Where it stands: {standing(state)}.", markup=False, highlight=False)
+    if status:
+        _tell_more(out, step, path, records)
+    elif state.phase is not Phase.FINISHED:
+        out.print("This is the plan; nothing was changed. Run it with --execute.", highlight=False)
+    return 0
+
+
+def _tell_more(out: Console, step: Step, path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    state = fold(records)
+    for way in Direction:
+        out.print(
+            f"--{way} would next: {next_in_words(step, state, way)}",
+            markup=False,
+            highlight=False,
+        )
+    for record in records[-8:]:
+        about = record.get("part") or record.get("gate") or ", ".join(record.get("parts", ()))
+        text = record.get("evidence") or record.get("text") or ""
+        out.print(f"  {record['at']}  {record['kind']:<9} {about}  {text}", markup=False)
+    out.print(f"Ledger: {path} ({len(records)} records)", markup=False, highlight=False)
+
+
+def _parser(script: Script) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=f"{script.summary}\nWithout --execute or --undo it only prints its plan.",
+        epilog=f"examples:\n{script.examples}\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_mutually_exclusive_group()
+    for way, text in (
+        (Direction.EXECUTE, "run the step, or go on where an earlier run stopped"),
+        (Direction.UNDO, "undo whatever was done, last part first"),
+        ("status", "say where it stands and what would come next"),
+    ):
+        what.add_argument(
+            f"--{way}", dest="wanted", action="store_const", const=str(way), help=text
+        )
+    parser.set_defaults(wanted="plan")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    parser.add_argument(
+        "-c",
+        "--config",
+        default="strangler.yaml",
+        metavar="FILE",
+        help="the proxy's configuration (default: strangler.yaml)",
+    )
+    parser.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        help="ledger, pid files and logs (default: .strangler beside the configuration)",
+    )
+    add_options(parser, script.options)
+    return parser

@@ -49,7 +49,7 @@ class UnknownOutcomeError(Exception):
 
 
 class Charger(Protocol):
-    """Makes a charge once for each key. Raises UnknownOutcomeError when the outcome is not known."""
+    """Makes a charge once for each key. Raises UnknownOutcomeError when nobody knows."""
 
     def charge(self, charge: Charge) -> Charged | Refused:
         """Charge, or give again the outcome that this key has had before."""

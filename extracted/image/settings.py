@@ -1,0 +1,40 @@
+"""What the image service needs to know, read from the environment once. Opens nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from extracted.chassis.settings import Environment, http_url, secret, whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Sizes are in bytes; `max_pixels` is width times height of an upload."""
+
+    jwt_secret: str
+    s3_bucket: str
+    s3_endpoint_url: str | None = None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: str | None = None
+    aws_region: str = "us-east-1"
+    max_upload_bytes: int = 16 * 1024 * 1024
+    max_pixels: int = 50_000_000
+
+    @classmethod
+    def from_environ(cls, variables: Mapping[str, str]) -> Settings:
+        """Raises SettingsError naming every variable that is missing or wrong."""
+        environment = Environment("image", variables)
+        read = environment.read
+        settings = cls(
+            jwt_secret=read("JWT_SECRET", secret),
+            s3_bucket=read("S3_BUCKET", str),
+            s3_endpoint_url=environment.optional("S3_ENDPOINT_URL", http_url),
+            aws_access_key_id=environment.optional("AWS_ACCESS_KEY_ID", str),
+            aws_secret_access_key=environment.optional("AWS_SECRET_ACCESS_KEY", str),
+            aws_region=read("AWS_DEFAULT_REGION", str, "us-east-1"),
+            max_upload_bytes=read("MAX_UPLOAD_BYTES", whole(1024, 2**30), "16777216"),
+            max_pixels=read("MAX_IMAGE_PIXELS", whole(1, 170_000_000), "50000000"),
+        )
+        environment.check()
+        return settings

@@ -10,12 +10,14 @@ sane at zero failures and in small samples. At 95 %:
     otherwise                                    inconclusive: more requests are needed
 
 p99. The limit is the larger of an absolute floor and a factor of the control's p99: below the
-floor nobody waits, and a factor alone would fail 3 ms against 1 ms. The p99 of a sample of n is
-bounded from below by the sample's quantile z standard errors of the order statistic's rank
-further down (normal approximation of its binomial; Conover, Practical Nonparametric Statistics,
-section 3.2). Failed if even that bound is over the limit; passed if the sample's own p99 is within
-it and there are as many requests as asked for; otherwise inconclusive. The pass is a point
-estimate: an upper bound at 95 % would take 299 requests or more, which `minimum` can ask for.
+floor nobody waits, and a factor alone would fail 3 ms against 1 ms. The true p99 is bounded from
+below, at 95 %, by the order statistic that a binomial gives (Conover, Practical Nonparametric
+Statistics, section 3.2). Failed if even that bound is over the limit; passed if the sample's own
+p99 is within it and there are as many requests as asked for; otherwise inconclusive. The pass is
+a point estimate: an upper bound at 95 % would take 299 requests, which `minimum` can ask for.
+
+A gate looks again and again, which finds chance effects more often than one look would. So no
+gate fails on fewer than three bad requests, however few there were altogether.
 
 Cannot see: failures that come in bursts are not independent draws, so confidence is overstated;
 a route's two canary populations differ as their callers do; and while both sides suffer from
@@ -31,6 +33,9 @@ from strangler_proxy.steps.step import Evidence, Verdict
 
 Z_95 = 1.6449
 """One-sided 95 % of the normal distribution."""
+
+FEWEST_BAD = 3
+"""No fewer failed or slow requests than this make a gate fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ Window = Mapping[str, RouteWindow]
 class ErrorLimit:
     """Tolerates `extra` more failures per request than the control has (0.01: one percent).
 
-    `minimum` is the least number of candidate requests on each route; the sum over the routes
+    `minimum` names the routes, with the least number of candidate requests on each; their sum
     must be enough to prove the bound, and no single route may be proved worse.
     """
 
@@ -72,15 +77,15 @@ class ErrorLimit:
 
     def judge(self, window: Window) -> Evidence:
         """The verdict on everything in the window."""
-        for route, seen in window.items():
-            low, _ = _difference(seen, self.minimum[route])
+        for route, minimum in self.minimum.items():
+            low = self._worse_by(window[route], minimum)
             if low > self.extra:
-                text = f"{route}: {_compared(seen, self.minimum[route])}, worse beyond chance"
+                text = f"{route}: {_compared(window[route], minimum)}, worse beyond chance"
                 return Evidence(Verdict.FAILED, text, {"extra_at_least": low})
         if lacking := _lacking(window, self.minimum):
             return lacking
         pooled = _pooled(window, self.minimum)
-        low, high = _bounds(pooled.candidate, pooled.control)
+        low, (_, high) = self._worse_by(pooled, 0), _bounds(pooled.candidate, pooled.control)
         numbers = {
             "requests": pooled.candidate.requests,
             "failures": pooled.candidate.failures,
@@ -94,12 +99,19 @@ class ErrorLimit:
             return Evidence(Verdict.PASSED, text, numbers)
         return Evidence(Verdict.INCONCLUSIVE, f"{text}; {_wanted(self.extra)}", numbers)
 
+    @staticmethod
+    def _worse_by(seen: RouteWindow, minimum: int) -> float:
+        """What the candidate is certainly worse by; nothing while there are too few failures."""
+        if seen.candidate.failures < FEWEST_BAD:
+            return 0.0
+        return _bounds(seen.candidate, seen.baseline(minimum))[0]
+
 
 @dataclass(frozen=True, slots=True)
 class P99Limit:
     """Tolerates a p99 of `factor` times the control's, and any below `floor_s` seconds.
 
-    `minimum` is the least number of candidate requests on each route.
+    `minimum` names the routes, with the least number of candidate requests on each.
     """
 
     factor: float
@@ -114,7 +126,7 @@ class P99Limit:
 
     def judge(self, window: Window) -> Evidence:
         """The verdict on everything in the window."""
-        verdicts = [self._route(route, seen) for route, seen in window.items()]
+        verdicts = [self._route(route, window[route]) for route in self.minimum]
         for wanted in (Verdict.FAILED, Verdict.INCONCLUSIVE):
             if found := next((v for v in verdicts if v.verdict is wanted), None):
                 return found
@@ -132,7 +144,8 @@ class P99Limit:
         numbers = {f"{route}.p99_s": point, f"{route}.limit_s": limit, f"{route}.requests": n}
         if point <= limit:
             return Evidence(Verdict.PASSED, text, numbers)
-        bound = seen.candidate.latency.quantile_s(max(0.0, 0.99 - Z_95 * sqrt(0.99 * 0.01 / n)))
+        # Half a rank down: a rank is a whole number, and its fraction of n may not be exact.
+        bound = seen.candidate.latency.quantile_s((p99_bound_rank(n) - 0.5) / n)
         if bound is not None and bound > limit:
             why = f"{text}; over {_ms(limit)} beyond chance"
             return Evidence(Verdict.FAILED, why, numbers)
@@ -155,6 +168,24 @@ def clean_requests_for(extra: float) -> int:
     return ceil(Z_95**2 * (1 - extra) / extra) if extra > 0 else 0
 
 
+def p99_bound_rank(n: int) -> int:
+    """Which of n latencies in rising order the true p99 is not below, at 95 %; 1 at least.
+
+    With k slower ones left out, the chance that more than k of n are beyond the true p99 is at
+    most 5 %. Exact for up to 10,000 requests, by the normal approximation beyond.
+    """
+    if n > 10_000:
+        k = ceil(0.01 * n + Z_95 * sqrt(n * 0.01 * 0.99))
+    else:
+        k, term = 0, 0.99**n
+        total = term
+        while total < 0.95 and k < n:
+            k += 1
+            term *= (n - k + 1) / k * (0.01 / 0.99)
+            total += term
+    return max(1, n - max(k, FEWEST_BAD - 1))
+
+
 def _bounds(candidate: SideCounts, control: SideCounts) -> tuple[float, float]:
     """Newcombe's bounds on the candidate's failure ratio minus the control's."""
     if candidate.requests == 0 or control.requests == 0:
@@ -167,23 +198,19 @@ def _bounds(candidate: SideCounts, control: SideCounts) -> tuple[float, float]:
     return low, high
 
 
-def _difference(seen: RouteWindow, minimum: int) -> tuple[float, float]:
-    return _bounds(seen.candidate, seen.baseline(minimum))
-
-
 def _pooled(window: Window, minimum: Mapping[str, int]) -> RouteWindow:
     candidate, control = SideCounts(), SideCounts()
-    for route, seen in window.items():
-        candidate += seen.candidate
-        control += seen.baseline(minimum[route])
+    for route, least in minimum.items():
+        candidate += window[route].candidate
+        control += window[route].baseline(least)
     return RouteWindow(candidate, control, control)
 
 
 def _lacking(window: Window, minimum: Mapping[str, int]) -> Evidence | None:
     few = (
-        _too_few(route, seen.candidate.requests, minimum[route])
-        for route, seen in window.items()
-        if seen.candidate.requests < minimum[route]
+        _too_few(route, window[route].candidate.requests, least)
+        for route, least in minimum.items()
+        if window[route].candidate.requests < least
     )
     return next(few, None)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from strangler_proxy.steps.decision import (
@@ -19,16 +20,17 @@ from strangler_proxy.steps.step import Step, gate_key
 
 def as_table(step: Step, state: State) -> Table:
     """The plan: each part with its undo, each gate with its criteria, and how far each is."""
-    table = Table(title=step.title, title_justify="left", show_lines=False)
-    for column in ("", "what", "how", "undo"):
-        table.add_column(column, overflow="fold")
+    table = Table(title=step.title, title_justify="left", show_lines=False, pad_edge=False)
+    table.add_column("what", ratio=3)
+    table.add_column("undo", ratio=2)
+    table.add_column("state", no_wrap=True)
     for number, stage in enumerate(step.stages, start=1):
         if stage.part:
             mark = _PART_MARKS[state.part(stage.part.name).progress]
-            table.add_row(mark, f"{number}. {stage.part.name}", stage.part.forward, stage.part.back)
+            table.add_row(f"{number}. {escape(stage.part.forward)}", escape(stage.part.back), mark)
         for gate in stage.gates:
             mark = "passed" if gate_key(stage, gate) in state.passed else ""
-            table.add_row(mark, f"   gate: {gate.name}", gate.criteria, "")
+            table.add_row(f"   [dim]gate {gate.name}: {escape(gate.criteria)}[/]", "", mark)
     return table
 
 

@@ -36,7 +36,10 @@ class Watch:
     """Passes when `seconds` have gone by and every judge is content with the traffic since.
 
     Fails as soon as one judge has seen enough to fail. While the proxy cannot be asked there is
-    no evidence. `counts` raises Unobservable; `sides`: route -> (control, candidate) upstreams.
+    no evidence: `counts` raises Unobservable.
+
+    `sides`: route -> (control, candidate) upstreams. `affected`: route -> the upstream that
+    serves it, for routes that the step changes from behind; they are held against their own past.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Watch:
     sides: Mapping[str, tuple[str, str]]
     patience_s: float
     interval_s: float = 1.0
+    affected: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def criteria(self) -> str:
@@ -74,6 +78,7 @@ class _Watching:
         if self.start is None or self._restarted(now):
             self.start, self.began_at = now, self.pace.now()
         window = {route: self._window(now, route) for route in self.watch.sides}
+        window |= {route: self._own_past(now, route) for route in self.watch.affected}
         evidence = worst({judge.name: judge.judge(window) for judge in self.watch.judges})
         left = self.watch.seconds - (self.pace.now() - self.began_at)
         if evidence.verdict is Verdict.PASSED and left > 0:
@@ -89,6 +94,12 @@ class _Watching:
             record=self._side(now, route, control),
         )
 
+    def _own_past(self, now: Counts, route: str) -> RouteWindow:
+        upstream = self.watch.affected[route]
+        past = self._began(route, upstream)
+        since = self._side(now, route, upstream) - past
+        return RouteWindow(candidate=since, control=SideCounts(), record=past)
+
     def _began(self, route: str, upstream: str) -> SideCounts:
         return self._side(self.start or {}, route, upstream)
 
@@ -99,7 +110,7 @@ class _Watching:
     def _restarted(self, now: Counts) -> bool:
         """Counts only grow; one that shrank belongs to a proxy (or worker) that began anew."""
         return any(
-            self._side(now, route, upstream).requests < self._began(route, upstream).requests
-            for route, pair in self.watch.sides.items()
-            for upstream in pair
+            self._side(now, route, upstream).requests < then.requests
+            for route, sides in (self.start or {}).items()
+            for upstream, then in sides.items()
         )

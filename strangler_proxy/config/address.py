@@ -34,7 +34,9 @@ def parse_address(text: str) -> Address:
 
 def parse_origin(url: str) -> Origin:
     """Read `http://host[:port]` or `https://host[:port]`; ValueError says what is expected."""
-    expected = "write http://host:port, without a path: the request's own path is passed on as it is"
+    expected = (
+        "write http://host:port, without a path: the request's own path is passed on as it is"
+    )
     parts = urlsplit(url)
     try:
         port = parts.port

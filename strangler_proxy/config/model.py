@@ -89,7 +89,9 @@ class Limits(Frozen):
 class Timeouts(Frozen):
     """How long the proxy waits for a client, in seconds."""
 
-    header_s: Seconds = Field(10, description="first byte of a request to the end of its head (408)")
+    header_s: Seconds = Field(
+        10, description="first byte of a request to the end of its head (408)"
+    )
     body_idle_s: Seconds = Field(30, description="between two pieces of a body, either way")
     keepalive_s: Seconds = Field(75, description="an idle connection is kept")
     tunnel_idle_s: Seconds = Field(3600, description="an upgraded connection may be silent")
@@ -195,7 +197,9 @@ def split_match(match: str) -> tuple[frozenset[str] | None, str]:
     """Read `POST /upload`, `GET,PATCH /users/<int:id>` or `/any/method` into methods and rule."""
     methods, _, rule = match.strip().rpartition(" ")
     if not rule.startswith("/"):
-        raise ValueError(f"'{match}' is not a match: write methods and a path, such as POST /upload")
+        raise ValueError(
+            f"'{match}' is not a match: write methods and a path, such as POST /upload"
+        )
     if methods.strip() in ("", "*"):
         return None, rule
     names = [name.strip() for name in methods.replace(",", " ").split()]

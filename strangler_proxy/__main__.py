@@ -1,0 +1,5 @@
+"""`python -m strangler_proxy` is the command `strangler`."""
+
+from strangler_proxy.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Inspection and control of a running proxy over HTTP."""

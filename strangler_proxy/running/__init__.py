@@ -1,0 +1,21 @@
+"""A running proxy as other processes see it: what it serves, what it has counted, how to flip it."""
+
+from strangler_proxy.running.client import (
+    ProxyUnreachable,
+    RunningProxy,
+    Status,
+    WorkerStatus,
+)
+from strangler_proxy.running.counts import Histogram, SideCounts
+from strangler_proxy.running.flip import Flipped, flip
+
+__all__ = [
+    "Flipped",
+    "Histogram",
+    "ProxyUnreachable",
+    "RunningProxy",
+    "SideCounts",
+    "Status",
+    "WorkerStatus",
+    "flip",
+]

@@ -1,0 +1,1 @@
+"""The processes of a running proxy: one supervisor, and workers that share its address."""

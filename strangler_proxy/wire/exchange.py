@@ -1,0 +1,300 @@
+"""One request and its answer: which upstream has it, what was sent, and how it may still end.
+
+A request is sent a second time only if it cannot have been carried out (it never reached a
+connection) or if asking twice is asking once (RFC 9110 §9.2.2) and its bytes are still at hand.
+"""
+
+import logging
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from strangler_proxy.routing import Decision
+from strangler_proxy.wire import response
+from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
+from strangler_proxy.wire.headers import Header
+from strangler_proxy.wire.request import CHUNKED, RequestHead, write_head
+from strangler_proxy.wire.response import status_line
+from strangler_proxy.wire.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from strangler_proxy.wire.client import ClientConnection
+    from strangler_proxy.wire.pool import Pool
+    from strangler_proxy.wire.upstream import UpstreamConnection
+
+log = logging.getLogger(__name__)
+REPLAYABLE_BYTES = 65_536
+
+
+class Exchange:
+    """A request on its way through the proxy, from its head to the end of its answer."""
+
+    __slots__ = (
+        "_conn", "_decision", "_entry", "_fresh", "_pending", "_pool", "_replay",
+        "_retried", "_started", "answering", "body_bytes", "chunked_answer", "client",
+        "head", "keep_alive", "over", "pending_bytes", "queued", "received", "switching",
+    )  # fmt: skip
+    _decision: Decision
+    _pool: "Pool"
+
+    def __init__(self, client: "ClientConnection", head: RequestHead) -> None:
+        self.client = client
+        self.head = head
+        self.keep_alive = head.keep_alive
+        self.received = False
+        """The request is here whole."""
+        self.answering = False
+        """The client has been sent a part of the final answer."""
+        self.over = False
+        self.queued = False
+        self.switching = False
+        self.chunked_answer = False
+        self.body_bytes = 0
+        self.pending_bytes = 0
+        self._pending: list[bytes] = []
+        self._replay: list[bytes] | None = None
+        self._conn: UpstreamConnection | None = None
+        self._retried = False
+        self._fresh = False
+        self._started = 0.0
+
+    # --- what the client sends
+
+    def take(self, piece: bytes) -> None:
+        """Keep a piece of the body, framed for the upstream, until it can be sent."""
+        if self.head.body == CHUNKED:
+            self._pending += (b"%x\r\n" % len(piece), piece, b"\r\n")
+        else:
+            self._pending.append(piece)
+        self.body_bytes += len(piece)
+        self.pending_bytes += len(piece)
+
+    def complete(self, trailers: list[tuple[bytes, bytes]]) -> None:
+        """The request is whole."""
+        self.received = True
+        if self.head.body == CHUNKED:
+            lines = b"".join(b"%b: %b\r\n" % header for header in trailers)
+            self._pending.append(b"0\r\n%b\r\n" % lines)
+
+    # --- finding an upstream
+
+    def start(self) -> None:
+        """Choose who answers, and send the request there."""
+        plane, head = self.client.plane, self.head
+        self._started = perf_counter()
+        entry = self._entry = plane.table.match(head.method, head.path)
+        self._decision = entry.fixed or entry.decide(self.client.caller(head, entry.sticky))
+        self._pool = plane.pools[self._decision.upstream]
+        if not head.request_id:
+            head.request_id = plane.new_id()
+        self._pending.insert(0, write_head(head, self.client.identity(head)))
+        # A connection that the server is about to close looks like any other. A request that must
+        # not be repeated does not take that risk, unless the upstream's settings say so.
+        self._fresh = not head.idempotent and self._pool.upstream.reuse == "safe"
+        self.acquire()
+
+    @property
+    def timeout_s(self) -> float:
+        """How long the answer's first byte, and each next piece, may take."""
+        return self._entry.timeout_s
+
+    def acquire(self) -> None:
+        """Ask the pool for a connection; `connected` or `fail` follows, perhaps at once."""
+        connection = self._pool.lend(self, fresh=self._fresh)
+        if connection is None:
+            if self.queued:
+                self.client.wait(self._pool.upstream.queue_timeout_s)
+            elif not self.over:
+                self.client.wait_forever()  # the attempt to connect has a bound of its own
+            return
+        if not self.head.idempotent and not connection.quiet():
+            self._pool.give_back(connection, reusable=False)
+            self._fresh = True
+            self.acquire()
+            return
+        self.connected(connection)
+
+    def connected(self, connection: "UpstreamConnection") -> None:
+        """Send what is here of the request."""
+        self._conn = connection
+        connection.begin(self)
+        if not self.received:
+            connection.watch_for_early_answer()
+        if self.client.write_blocked:
+            self.pause_answer()
+        self.send()
+        self.client.wait_for(self)
+        if not self.received:
+            self.client.regulate()
+
+    def send(self) -> bool:
+        """Send what has arrived since; whether there was anything."""
+        connection, pieces = self._conn, self._pending
+        if connection is None or not pieces:
+            return False
+        if self.head.idempotent and not self._retried:
+            self._remember(pieces)
+        connection.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        self._pending = []
+        self.pending_bytes = 0
+        return True
+
+    def _remember(self, pieces: list[bytes]) -> None:
+        if self._replay is None:
+            self._replay = pieces
+        elif self.body_bytes <= REPLAYABLE_BYTES:
+            self._replay = self._replay + pieces
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the client should send no more for now."""
+        connection = self._conn
+        if connection is None:
+            return self.pending_bytes > 0
+        return connection.write_blocked
+
+    def upstream_ready(self) -> None:
+        """The upstream takes more again."""
+        self.client.wait_for(self)
+        self.client.regulate()
+
+    def pause_answer(self) -> None:
+        """The client takes the answer more slowly than it comes."""
+        if self._conn is not None:
+            self._conn.pause()
+
+    def resume_answer(self) -> None:
+        """The client takes more again."""
+        if self._conn is not None:
+            self._conn.resume()
+
+    # --- the answer
+
+    def interim(self, status: int, reason: bytes, headers: list[Header], out: list[bytes]) -> None:
+        """Pass on a 1xx answer; HTTP/1.0 knows none (RFC 9110 §15.2)."""
+        if status == 101 and not self.head.upgrade:
+            self.garbled("it switched protocols unasked")
+            return
+        if self.head.http_1_0:
+            return
+        out.append(status_line(status, reason))
+        response.read_head(status, headers, out, bodiless=True)
+        if status == 101:
+            self.switching = True
+            out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self.head.upgrade)
+            self._record(failed=False)
+        out.append(b"\r\n")
+
+    def answer(
+        self,
+        status: int,
+        reason: bytes,
+        headers: list[Header],
+        out: list[bytes],
+        *,
+        bodiless: bool,
+    ) -> int:
+        """Write the final answer's head for the client; how the upstream frames its body."""
+        self.answering = True
+        self._record(failed=status >= 500)
+        out.append(status_line(status, reason))
+        body = response.read_head(status, headers, out, bodiless=bodiless)
+        if not self.received and status >= 400:
+            self.keep_alive = False  # the rest of the request is not wanted
+        if body >= CHUNKED:  # or until the connection closes
+            if self.head.http_1_0:
+                self.keep_alive = False
+            else:
+                self.chunked_answer = True
+                out.append(b"Transfer-Encoding: chunked\r\n")
+        if not self.keep_alive or self.client.plane.draining:
+            self.keep_alive = False
+            out.append(b"Connection: close\r\n")
+        elif self.head.http_1_0:
+            out.append(b"Connection: keep-alive\r\n")
+        out.append(b"\r\n")
+        return body
+
+    def _record(self, *, failed: bool) -> None:
+        tally = self.client.plane.tally(self._entry.name, self._decision.upstream)
+        tally.record(perf_counter() - self._started, failed=failed)
+
+    def answered(self, *, reusable: bool) -> None:
+        """The answer has been handed to the client whole."""
+        self._release(reusable=reusable and self.received and not self._pending)
+        self.over = True
+        self.client.finished(self)
+
+    def switch(self, leftover: bytes) -> None:
+        """Both sides have left HTTP (101): from here on bytes pass as they are."""
+        connection, self._conn = self._conn, None
+        if connection is None:
+            return
+        connection.exchange = None
+        self.over = True
+        Tunnel(self.client, connection, self._pool).start(leftover)
+
+    # --- ends that nobody wished for
+
+    def upstream_lost(self, exc: Exception | None) -> None:
+        """The upstream's connection is gone before the answer was whole."""
+        connection = self._conn
+        heard = connection is not None and connection.heard
+        self._release(reusable=False)
+        if not heard and not self._retried and self.head.idempotent and self._can_replay():
+            self._retried = self._fresh = True
+            self._pending = (self._replay or []) + self._pending
+            self._replay = None
+            self.acquire()
+            return
+        how = f"broke the connection ({exc})" if exc else "closed the connection"
+        when = "in the middle of its answer" if heard else "without an answer"
+        self.fail(bad_gateway(self._pool.name, f"{how} {when}"))
+
+    def _can_replay(self) -> bool:
+        return self._replay is not None and self.body_bytes <= REPLAYABLE_BYTES
+
+    def garbled(self, what: str) -> None:
+        """The upstream does not speak HTTP as it should."""
+        self._release(reusable=False)
+        self.fail(bad_gateway(self._pool.name, f"gave an answer that is not HTTP: {what}"))
+
+    def expire(self) -> None:
+        """The upstream took too long."""
+        name = self._pool.name
+        if self.queued:
+            self._pool.forget(self)
+            self.fail(overloaded(name, "had no connection free in time"))
+        else:
+            self._release(reusable=False)
+            self.fail(gateway_timeout(name, f"did not answer in {self.timeout_s:g} s"))
+
+    def fail(self, fault: Fault) -> None:
+        """End with an answer of the proxy's own, or by breaking an answer that has begun."""
+        self._release(reusable=False)
+        self.over = True
+        if fault.by_upstream:
+            tally = self.client.plane.tally(self._entry.name, self._decision.upstream)
+            if self.answering:
+                tally.failures += 1
+            else:
+                tally.record(perf_counter() - self._started, failed=True)
+            request_id = self.head.request_id.decode("latin-1")
+            log.warning("%s: %s (request %s)", self._entry.name, fault.detail, request_id)
+        if self.answering:
+            self.client.abort()
+        else:
+            self.client.fail(self, fault)
+
+    def abandon(self) -> None:
+        """The client is gone: nothing is counted against anybody."""
+        self.over = True
+        if self.queued:
+            self._pool.forget(self)
+        self._release(reusable=False)
+
+    def _release(self, *, reusable: bool) -> None:
+        connection, self._conn = self._conn, None
+        if connection is not None:
+            connection.exchange = None
+            connection.resume()
+            self._pool.give_back(connection, reusable=reusable)

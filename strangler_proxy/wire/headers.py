@@ -1,0 +1,102 @@
+"""What each header field means to an intermediary (RFC 9110 §7.6, RFC 9112). Pure.
+
+Names are classified once and remembered in a bounded cache; values pass as the bytes they are.
+"""
+
+from functools import lru_cache
+
+Header = tuple[bytes, bytes]
+
+
+# Plain integers, not an enum: they are compared for every header line of every message.
+Kind = int
+PLAIN, DROP, CONNECTION, HOST, LENGTH, CODING = range(6)
+UPGRADE, EXPECT, FORWARDED, REQUEST_ID, VIA, MAX_FORWARDS = range(6, 12)
+# PLAIN (zero) passes untouched. DROP is meant for this hop only, or is a disguise of a field that
+# the proxy answers for. FORWARDED says who the client is: believed only from trusted addresses.
+
+_KINDS = {
+    b"connection": CONNECTION,
+    b"keep-alive": DROP,
+    b"proxy-connection": DROP,
+    b"proxy-authenticate": DROP,
+    b"proxy-authorization": DROP,
+    b"proxy": DROP,  # becomes HTTP_PROXY in a CGI environment (CVE-2016-5385)
+    b"te": DROP,
+    b"transfer-encoding": CODING,
+    b"upgrade": UPGRADE,
+    b"host": HOST,
+    b"content-length": LENGTH,
+    b"expect": EXPECT,
+    b"forwarded": FORWARDED,
+    b"x-real-ip": FORWARDED,
+    b"x-request-id": REQUEST_ID,
+    b"via": VIA,
+    b"max-forwards": MAX_FORWARDS,
+}
+
+
+@lru_cache(maxsize=4096)
+def classify(name: bytes) -> Kind:
+    """Say how a field of this name is treated, whatever its case."""
+    low = name.lower()
+    if b"_" in low:
+        # WSGI gives X_Forwarded_For and X-Forwarded-For one name, HTTP_X_FORWARDED_FOR: a field
+        # that the proxy answers for must not slip past it in the other spelling.
+        disguised = classify(low.replace(b"_", b"-"))
+        return DROP if disguised else PLAIN
+    if low.startswith(b"x-forwarded-"):
+        return FORWARDED
+    return _KINDS.get(low, PLAIN)
+
+
+_RESPONSE_KINDS = {
+    b"connection": CONNECTION,
+    b"keep-alive": DROP,
+    b"proxy-connection": DROP,
+    b"te": DROP,
+    b"transfer-encoding": CODING,
+    b"upgrade": UPGRADE,
+    b"content-length": LENGTH,
+}
+
+
+@lru_cache(maxsize=4096)
+def classify_answer(name: bytes) -> Kind:
+    """Say how a response's field of this name is treated, whatever its case."""
+    return _RESPONSE_KINDS.get(name.lower(), PLAIN)
+
+
+# Connection may name fields of this hop, but not take away what the message itself stands on.
+_KEPT = frozenset({HOST, LENGTH, CODING, REQUEST_ID, FORWARDED, VIA})
+_USUAL_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b""})
+
+
+@lru_cache(maxsize=512)
+def connection_options(value: bytes) -> frozenset[bytes]:
+    """The options in the value of a Connection field, lower-case (RFC 9110 §7.6.1)."""
+    return frozenset(option.strip(b" \t").lower() for option in value.split(b","))
+
+
+@lru_cache(maxsize=512)
+def named_by_connection(options: frozenset[bytes]) -> frozenset[bytes]:
+    """The field names, lower-case, that Connection confines to this hop."""
+    named = options - _USUAL_OPTIONS
+    return frozenset(name for name in named if classify(name) not in _KEPT)
+
+
+def may_be_trailer(name: bytes) -> bool:
+    """Whether a field may come after a body: nothing that frames, routes or identifies (§6.5.1)."""
+    return classify(name) == PLAIN and name.lower() not in _NEVER_TRAILERS
+
+
+_NEVER_TRAILERS = {
+    b"authorization",
+    b"cache-control",
+    b"content-encoding",
+    b"content-range",
+    b"content-type",
+    b"cookie",
+    b"set-cookie",
+    b"trailer",
+}

@@ -1,0 +1,94 @@
+"""What all connections of one worker share: routes, pools, limits, counts and the time.
+
+The clock is read a few times a second by `tick`, not for each request: deadlines are of seconds.
+"""
+
+import ipaddress
+from collections.abc import Callable
+from typing import Protocol
+
+from strangler_proxy.config import Config
+from strangler_proxy.routing import RouteTable
+from strangler_proxy.running.counts import Tally
+from strangler_proxy.wire.identity import request_ids
+from strangler_proxy.wire.pool import Pool
+
+TICK_S = 0.25
+
+
+class Watched(Protocol):
+    """A connection with a deadline."""
+
+    deadline: float
+
+    def expire(self) -> None:
+        """Do what the passed deadline calls for."""
+
+    def drain(self) -> None:
+        """Finish what is in flight and close."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class DataPlane:
+    """The state of one worker's data path."""
+
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.now = clock()
+        self.new_id = request_ids()
+        self.connections: set[Watched] = set()
+        self.draining = False
+        self.tallies: dict[tuple[str, str], Tally] = {}
+        self.pools: dict[str, Pool] = {}
+        self._retired: list[Pool] = []
+        self.install(config)
+
+    def install(self, config: Config) -> None:
+        """Serve by this configuration from the next request on; those in flight are not touched.
+
+        Raises OSError or ssl.SSLError, with nothing changed, when an upstream's CA file is unusable.
+        """
+        pools = {}
+        for name, upstream in config.upstreams.items():
+            old = self.pools.get(name)
+            unchanged = old is not None and old.upstream == upstream
+            pools[name] = old if old and unchanged else Pool(name, upstream, self)
+        table = RouteTable(config)
+        replaced = [pool for name, pool in self.pools.items() if pools.get(name) is not pool]
+        self.config, self.table, self.pools = config, table, pools
+        self.limits, self.timeouts = config.limits, config.timeouts
+        self.trusted = tuple(ipaddress.ip_network(text) for text in config.trusted_proxies)
+        for pool in replaced:
+            pool.retire()
+        self._retired = [pool for pool in self._retired + replaced if pool.in_use]
+
+    def tally(self, route: str, upstream: str) -> Tally:
+        """The figures of one side of a route."""
+        key = (route, upstream)
+        try:
+            return self.tallies[key]
+        except KeyError:
+            return self.tallies.setdefault(key, Tally())
+
+    def tick(self) -> None:
+        """Read the clock, and end what has waited too long."""
+        now = self.now = self._clock()
+        for connection in [item for item in self.connections if item.deadline < now]:
+            connection.expire()
+        for pool in self.pools.values():
+            pool.close_idle(now)
+
+    def drain(self) -> None:
+        """Let requests in flight finish, and close connections as they become idle."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.drain()
+
+    def abort(self) -> None:
+        """Close every connection, whatever it is doing."""
+        for connection in list(self.connections):
+            connection.abort()
+        for pool in [*self.pools.values(), *self._retired]:
+            pool.retire()

@@ -1,0 +1,260 @@
+"""Read a request's head and write the one that goes upstream (RFC 9112 §3, §6, RFC 9110 §7). Pure.
+
+llhttp has already refused bad bytes, bare line ends, folded lines, and lengths that disagree; here
+is refused whatever two readers could still understand differently.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from strangler_proxy.wire.faults import LOOP, Fault, bad_request
+from strangler_proxy.wire.headers import (
+    CODING,
+    CONNECTION,
+    DROP,
+    EXPECT,
+    FORWARDED,
+    HOST,
+    LENGTH,
+    MAX_FORWARDS,
+    PLAIN,
+    REQUEST_ID,
+    UPGRADE,
+    VIA,
+    Header,
+    Kind,
+    classify,
+    connection_options,
+    named_by_connection,
+)
+from strangler_proxy.wire.identity import MAX_PASSES, VIA_LINE, is_usable_id, passes
+
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?")
+# Asking for these twice does what asking once does (RFC 9110 §9.2.2).
+IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+# TRACE would show a client the headers that the proxy adds; CONNECT asks for another kind of proxy.
+_NOT_FORWARDED = frozenset({b"CONNECT", b"TRACE"})
+
+
+# How a message's body is framed; plain integers, compared for every message.
+NO_BODY, COUNTED, CHUNKED = range(3)
+
+
+@dataclass(slots=True)
+class RequestHead:
+    """A request's head, understood.
+
+    `path` is the raw path without its query, for routing; `target` is what goes upstream;
+    `lines` are the header lines that pass, in their order, as pieces to be joined.
+    """
+
+    method: bytes
+    target: bytes
+    path: bytes
+    headers: list[Header]
+    lines: list[bytes]
+    host: bytes = b""
+    http_1_0: bool = False
+    keep_alive: bool = True
+    body: int = NO_BODY
+    length: int = 0
+    expects_continue: bool = False
+    upgrade: bytes = b""
+    request_id: bytes = b""
+    forwarded: tuple[Header, ...] = ()
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether the request may be sent again when nobody knows if it was carried out."""
+        return self.method in IDEMPOTENT
+
+    def value(self, name: bytes) -> bytes | None:
+        """The first value of a header, by its lower-case name."""
+        return next((value for field, value in self.headers if field.lower() == name), None)
+
+
+def read_head(
+    method: bytes, target: bytes, version: str, headers: list[Header]
+) -> RequestHead | Fault:
+    """Understand a parsed head, or say why it is refused. `version` is llhttp's, such as "1.1"."""
+    if version not in ("1.1", "1.0"):
+        return Fault(505, f"HTTP/{version} is not spoken here: use HTTP/1.1")
+    if method in _NOT_FORWARDED:
+        return Fault(501, f"{method.decode()} is not forwarded")
+    head = RequestHead(method, target, b"", headers, [], http_1_0=version == "1.0")
+    lines = head.lines
+    special: list[tuple[Kind, bytes, bytes]] = []
+    for name, value in headers:
+        if kind := classify(name):
+            if kind == HOST or kind == LENGTH:
+                lines += (name, b": ", value, b"\r\n")
+            special.append((kind, name, value))
+        else:
+            lines += (name, b": ", value, b"\r\n")
+    fault = _read_special(head, special) or _read_target(head)
+    return fault or head
+
+
+@lru_cache(maxsize=1024)
+def _is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value) is not None
+
+
+def _read_special(head: RequestHead, special: list[tuple[Kind, bytes, bytes]]) -> Fault | None:
+    """Take what the special fields say into `head`; the first contradiction refuses the request."""
+    hosts = 0
+    unusual: list[tuple[Kind, bytes, bytes]] = []
+    for kind, name, value in special:
+        if kind == HOST:
+            hosts += 1
+            head.host = value
+        elif kind == LENGTH:
+            head.body, head.length = COUNTED, int(value)
+        elif kind == REQUEST_ID:
+            if is_usable_id(value):
+                head.request_id = value
+        elif kind != DROP:
+            unusual.append((kind, name, value))
+    if hosts > 1:
+        return bad_request("the request has more than one Host")
+    if not hosts and not head.http_1_0:
+        return bad_request("the request has no Host")
+    if not _is_host(head.host):
+        return bad_request("the Host is not a host and port")
+    return _read_unusual(head, unusual) if unusual else None
+
+
+def _read_unusual(head: RequestHead, fields: list[tuple[Kind, bytes, bytes]]) -> Fault | None:
+    by_kind: dict[Kind, list[Header]] = {}
+    for kind, name, value in fields:
+        by_kind.setdefault(kind, []).append((name, value))
+    values = [value for _, value in by_kind.get(CONNECTION, ())]
+    options = connection_options(b",".join(values))
+    head.forwarded = tuple(by_kind.get(FORWARDED, ()))
+    fault = (
+        _read_coding(head, by_kind.get(CODING, []))
+        or _read_expectation(head, by_kind.get(EXPECT, []))
+        or _read_hops(head, by_kind)
+    )
+    if b"upgrade" in options and UPGRADE in by_kind and not head.http_1_0:
+        protocol = by_kind[UPGRADE][0][1].strip()
+        # Only WebSocket: an h2c upgrade would be a way around every route (and is deprecated).
+        if protocol.lower() == b"websocket" and head.method == b"GET" and not head.body:
+            head.upgrade = protocol
+    if named := named_by_connection(options):
+        head.lines = _without(head.headers, named)
+    return fault
+
+
+def _read_coding(head: RequestHead, codings: list[Header]) -> Fault | None:
+    if not codings:
+        return None
+    if head.http_1_0:
+        return bad_request("Transfer-Encoding is not part of HTTP/1.0")
+    if head.body or len(codings) > 1:
+        return bad_request("the length of the body is said in more than one way")
+    if codings[0][1].strip(b" \t").lower() != b"chunked":
+        return Fault(501, "no Transfer-Encoding but chunked is understood")
+    head.body = CHUNKED
+    return None
+
+
+def _read_expectation(head: RequestHead, expectations: list[Header]) -> Fault | None:
+    for name, value in expectations:
+        if value.strip(b" \t").lower() != b"100-continue":
+            return Fault(417, "no Expect but 100-continue is understood")
+        if not head.http_1_0 and head.body:
+            head.expects_continue = True
+            head.lines += (name, b": ", value, b"\r\n")
+    return None
+
+
+def _read_hops(head: RequestHead, by_kind: dict[Kind, list[Header]]) -> Fault | None:
+    via = [value for _, value in by_kind.get(VIA, ())]
+    if via:
+        if passes(via) >= MAX_PASSES:
+            return LOOP
+        for name, value in by_kind[VIA]:
+            head.lines += (name, b": ", value, b"\r\n")
+    for name, value in by_kind.get(MAX_FORWARDS, ()):
+        if head.method != b"OPTIONS" or not value.isdigit() or len(value) > 9:
+            head.lines += (name, b": ", value, b"\r\n")
+        elif int(value) == 0:  # RFC 9110 §7.6.2: the last recipient answers
+            return Fault(200, "Max-Forwards ended at this proxy")
+        else:
+            head.lines += (name, b": ", b"%d" % (int(value) - 1), b"\r\n")
+    return None
+
+
+def _without(headers: list[Header], named: set[bytes]) -> list[bytes]:
+    lines: list[bytes] = []
+    for name, value in headers:
+        kind = classify(name)
+        if kind in (PLAIN, HOST, LENGTH) and name.lower() not in named:
+            lines += (name, b": ", value, b"\r\n")
+    return lines
+
+
+def _read_target(head: RequestHead) -> Fault | None:
+    target = head.target
+    if b"#" in target:
+        return bad_request("the request target has a fragment")
+    if target.startswith(b"/"):
+        head.path = target.partition(b"?")[0]
+        return None
+    if target == b"*" and head.method == b"OPTIONS":
+        head.path = b"*"
+        return None
+    return _read_absolute_form(head)
+
+
+def _read_absolute_form(head: RequestHead) -> Fault | None:
+    """A target with scheme and host: its host counts, not the Host field (RFC 9112 §3.2.2)."""
+    try:
+        parts = urlsplit(head.target)
+    except ValueError:
+        return bad_request("the request target is not a URL")
+    if parts.scheme not in (b"http", b"https") or not parts.netloc:
+        return bad_request("the request target is neither a path nor an http URL")
+    if b"@" in parts.netloc or not _is_host(parts.netloc):
+        return bad_request("the request target's authority is not a host and port")
+    head.path = parts.path or b"/"
+    head.target = head.path + (b"?" + parts.query if parts.query else b"")
+    head.host = parts.netloc
+    head.headers = [header for header in head.headers if classify(header[0]) != HOST]
+    head.headers.insert(0, (b"Host", head.host))
+    lines = iter(head.lines)
+    passed = zip(lines, lines, lines, lines, strict=True)
+    rest = [piece for line in passed if classify(line[0]) != HOST for piece in line]
+    head.lines = [b"Host", b": ", head.host, b"\r\n", *rest]
+    return None
+
+
+def write_head(head: RequestHead, identity: bytes) -> bytes:
+    """The head for the upstream: request line, the passing lines, and the proxy's own.
+
+    `identity` holds the lines that tell who the client is.
+    """
+    framing = b""
+    if head.body == CHUNKED:
+        framing = b"Transfer-Encoding: chunked\r\n"
+    if head.upgrade:
+        framing += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % head.upgrade
+    return b"".join(
+        (
+            head.method,
+            b" ",
+            head.target,
+            b" HTTP/1.1\r\n",
+            *head.lines,
+            framing,
+            identity,
+            b"X-Request-ID: ",
+            head.request_id,
+            b"\r\n",
+            VIA_LINE,
+            b"\r\n",
+        )
+    )

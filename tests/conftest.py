@@ -1,0 +1,78 @@
+"""What many tests stand on: an S3 server and the three databases."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import boto3
+import pytest
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+from tests.services import scratch_database
+
+
+@dataclass(frozen=True)
+class S3:
+    """A running S3 server and a bucket of one's own on it."""
+
+    endpoint_url: str
+    bucket: str
+
+    def settings(self) -> dict[str, str]:
+        """The settings that lead there."""
+        return {"s3_endpoint_url": self.endpoint_url, "s3_bucket": self.bucket}
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """moto's S3 on a socket of this process."""
+    from scripts.embedded.object_store import QuietHandler
+
+    application = DomainDispatcherApplication(create_backend_app)
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def s3(s3_endpoint: str) -> S3:
+    """A bucket of this module's own."""
+    bucket = f"blog-{uuid.uuid4().hex[:12]}"
+    client = boto3.session.Session().client(
+        "s3",
+        endpoint_url=s3_endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    client.create_bucket(Bucket=bucket)
+    client.close()
+    return S3(s3_endpoint, bucket)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.services),
+        pytest.param("mysql", marks=pytest.mark.services),
+    ],
+)
+def database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """An empty database of this module's own, of each kind."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'blog.db'}"
+        else:
+            yield stack.enter_context(scratch_database(request.param))

@@ -73,7 +73,7 @@ class ErrorLimit:
     @property
     def criteria(self) -> str:
         """What it takes to pass, for the plan."""
-        return f"at most {self.extra:.1%} more errors than the control, at 95 % confidence"
+        return f"at most {self.extra:.1%} more errors than the control (95 % sure)"
 
     def judge(self, window: Window) -> Evidence:
         """The verdict on everything in the window."""
@@ -122,7 +122,7 @@ class P99Limit:
     @property
     def criteria(self) -> str:
         """What it takes to pass, for the plan."""
-        return f"p99 within {self.factor:g} times the control's, or {self.floor_s * 1000:g} ms"
+        return f"p99 within {self.factor:g} times the control's or {self.floor_s * 1000:g} ms"
 
     def judge(self, window: Window) -> Evidence:
         """The verdict on everything in the window."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -20,17 +21,18 @@ from strangler_proxy.steps.step import Step, gate_key
 
 def as_table(step: Step, state: State) -> Table:
     """The plan: each part with its undo, each gate with its criteria, and how far each is."""
-    table = Table(title=step.title, title_justify="left", show_lines=False, pad_edge=False)
-    table.add_column("what", ratio=3)
-    table.add_column("undo", ratio=2)
+    table = Table(title=step.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("part / gate", justify="right", no_wrap=True)
+    table.add_column("what it does / what it asks")
     table.add_column("state", no_wrap=True)
     for number, stage in enumerate(step.stages, start=1):
         if stage.part:
             mark = _PART_MARKS[state.part(stage.part.name).progress]
-            table.add_row(f"{number}. {escape(stage.part.forward)}", escape(stage.part.back), mark)
+            table.add_row(str(number), escape(stage.part.forward), mark, style="bold")
+            table.add_row("undo", escape(stage.part.back), "", style="dim")
         for gate in stage.gates:
             mark = "passed" if gate_key(stage, gate) in state.passed else ""
-            table.add_row(f"   [dim]gate {gate.name}: {escape(gate.criteria)}[/]", "", mark)
+            table.add_row(escape(gate.name), escape(gate.criteria), mark)
     return table
 
 

@@ -55,7 +55,7 @@ class Watch:
     def criteria(self) -> str:
         """What it takes to pass, for the plan."""
         judges = "; ".join(judge.criteria for judge in self.judges)
-        return f"watch {self.seconds:g} s of traffic: {judges}"
+        return f"{self.seconds:g} s: {judges}"
 
     def begin(self, pace: Pace) -> "_Watching":
         """Start a window of traffic now."""

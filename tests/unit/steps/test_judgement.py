@@ -1,0 +1,144 @@
+"""Counts in, verdict out: errors and p99, with too little evidence never passing."""
+
+from math import comb
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strangler_proxy.running.counts import SideCounts, Tally
+from strangler_proxy.steps import Evidence, Verdict
+from strangler_proxy.steps.judgement import (
+    ErrorLimit,
+    P99Limit,
+    RouteWindow,
+    clean_requests_for,
+    p99_bound_rank,
+    wilson,
+    worst,
+)
+
+PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
+
+
+def side(requests, failures=0, latency_s=0.01, slow=0, slow_s=5.0):
+    tally = Tally()
+    for n in range(requests):
+        tally.record(slow_s if n < slow else latency_s, failed=n < failures)
+    return SideCounts.from_json(tally.as_json())
+
+
+def window(candidate, control, record=None):
+    return {"r": RouteWindow(candidate, control, record or control)}
+
+
+@pytest.mark.parametrize(
+    ("candidate", "control", "expected"),
+    [
+        ((0, 0), (1000, 0), INCONCLUSIVE),
+        ((49, 0), (1000, 0), INCONCLUSIVE),
+        ((100, 0), (1000, 0), INCONCLUSIVE),  # chance could hide 2.6 %
+        ((268, 0), (1000, 0), PASSED),
+        ((1000, 3), (1000, 3), PASSED),
+        ((1, 1), (1000, 0), INCONCLUSIVE),
+        ((2, 2), (1000, 0), INCONCLUSIVE),
+        ((3, 3), (1000, 0), FAILED),
+        ((1000, 30), (1000, 3), FAILED),
+        ((1000, 300), (1000, 300), INCONCLUSIVE),
+        ((100_000, 30_000), (100_000, 30_000), PASSED),  # both suffer alike
+        ((1000, 0), (0, 0), INCONCLUSIVE),  # nothing to compare with
+    ],
+)
+def test_errors_are_judged_with_confidence_in_the_difference(candidate, control, expected):
+    limit = ErrorLimit(0.01, {"r": 50})
+    assert limit.judge(window(side(*candidate), side(*control))).verdict is expected
+
+
+def test_the_controls_whole_record_stands_in_when_the_window_has_too_little_of_it():
+    limit = ErrorLimit(0.01, {"r": 50})
+    seen = window(side(1000), side(2), record=side(2000, 1))
+    evidence = limit.judge(seen)
+    assert evidence.verdict is PASSED
+    assert "control 1 of 2000" in evidence.text
+
+
+def test_one_route_proved_worse_fails_whatever_the_others_dilute():
+    limit = ErrorLimit(0.02, {"busy": 10, "rare": 1})
+    seen = {
+        "busy": RouteWindow(side(9000), side(9000), side(9000)),
+        "rare": RouteWindow(side(20, 10), side(100), side(100)),
+    }
+    evidence = limit.judge(seen)
+    assert evidence.verdict is FAILED
+    assert evidence.text.startswith("rare: errors 10 of 20, control 0 of 100")
+
+
+def test_each_route_must_have_been_seen_however_busy_the_others_are():
+    limit = ErrorLimit(0.02, {"busy": 10, "rare": 3})
+    seen = {
+        "busy": RouteWindow(side(9000), side(9000), side(9000)),
+        "rare": RouteWindow(side(2), side(100), side(100)),
+    }
+    assert limit.judge(seen) == Evidence(
+        INCONCLUSIVE, "rare: 2 of 3 requests seen", {"rare.requests": 2}
+    )
+
+
+def test_the_evidence_says_how_many_clean_requests_would_do():
+    wanted = clean_requests_for(0.02)
+    limit = ErrorLimit(0.02, {"r": 1})
+    short = limit.judge(window(side(wanted - 1), side(100_000)))
+    assert short.verdict is INCONCLUSIVE
+    assert f"without errors {wanted} requests would do" in short.text
+    assert limit.judge(window(side(wanted), side(100_000))).verdict is PASSED
+
+
+@pytest.mark.parametrize(
+    ("candidate", "control", "expected"),
+    [
+        (side(299), side(1000), INCONCLUSIVE),
+        (side(300), side(1000), PASSED),
+        (side(300, latency_s=0.1), side(1000), PASSED),  # ten times slower, below the floor
+        (side(300, latency_s=0.3), side(1000), FAILED),
+        (side(300, latency_s=0.3), side(1000, latency_s=0.2), PASSED),
+        (side(300, slow=2), side(1000), PASSED),
+        (side(300, slow=4), side(1000), INCONCLUSIVE),
+        (side(300, slow=7), side(1000), FAILED),
+        (side(300, slow=300, slow_s=500), side(1000), FAILED),  # beyond the last bucket
+    ],
+)
+def test_p99_is_judged_by_factor_floor_and_what_chance_allows(candidate, control, expected):
+    limit = P99Limit(2.0, 0.25, {"r": 300})
+    assert limit.judge(window(candidate, control)).verdict is expected
+
+
+def test_a_few_slow_requests_among_few_do_not_fail_a_p99():
+    limit = P99Limit(2.0, 0.25, {"r": 5})
+    assert limit.judge(window(side(5, slow=2), side(1000))).verdict is INCONCLUSIVE
+    assert limit.judge(window(side(5, slow=3), side(1000))).verdict is FAILED
+
+
+@given(st.integers(3, 3000))
+def test_the_rank_bounds_the_true_p99_with_at_most_a_twentieth_of_error(n):
+    beyond = n - p99_bound_rank(n)
+    at_most = sum(comb(n, k) * 0.01**k * 0.99 ** (n - k) for k in range(beyond + 1))
+    assert at_most >= 0.95 - 1e-9
+
+
+def test_the_exact_rank_and_its_approximation_meet():
+    assert abs((10_000 - p99_bound_rank(10_000)) - (10_001 - p99_bound_rank(10_001))) <= 2
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilsons_bounds_hold_the_ratio_between_them(drawn):
+    failures, requests = drawn
+    low, high = wilson(failures, requests)
+    assert 0 <= low <= failures / requests + 1e-12
+    assert failures / requests - 1e-12 <= high <= 1
+
+
+def test_several_judges_fail_with_one_and_pass_only_together():
+    by = {verdict: Evidence(verdict, "t") for verdict in Verdict}
+    assert worst({"a": by[PASSED], "b": by[PASSED]}).verdict is PASSED
+    assert worst({"a": by[PASSED], "b": by[INCONCLUSIVE]}).verdict is INCONCLUSIVE
+    assert worst({"a": by[INCONCLUSIVE], "b": by[FAILED]}).verdict is FAILED

@@ -1,0 +1,48 @@
+"""The forwarder of the tutorials: fastapi_forwarder.py under uvicorn."""
+
+from scripts.benchmarks.peers.peer import (
+    IDLE_S,
+    PEERS_VENV,
+    PIP,
+    ROOT,
+    Launch,
+    Peer,
+    Site,
+    in_peers_venv,
+    printed_version,
+)
+
+_ASK = "from importlib.metadata import version; print(version('{}'))"
+
+
+def _launch(executable: str, site: Site) -> Launch:
+    argv = [executable, "--app-dir", str(ROOT / "scripts" / "benchmarks")]
+    argv += ["--factory", "fastapi_forwarder:create_app", "--host", "127.0.0.1"]
+    argv += ["--port", str(site.listen), "--workers", "1", "--backlog", "4096"]
+    argv += ["--no-access-log", "--log-level", "error", "--timeout-keep-alive", str(IDLE_S)]
+    env = {
+        "PAGES_URL": f"http://127.0.0.1:{site.pages}",
+        "SINK_URL": f"http://127.0.0.1:{site.sink}",
+        "NO_PROXY": "127.0.0.1",
+        "PYTHONPATH": "",  # the peers' environment alone
+    }
+    return Launch(argv, env=env)
+
+
+def _version(_executable: str) -> str:
+    python = str(PEERS_VENV / "bin" / "python")
+    packages = ("fastapi", "httpx", "uvicorn")
+    return " + ".join(
+        f"{one} {printed_version('-c', _ASK.format(one))(python)}" for one in packages
+    )
+
+
+FASTAPI = Peer(
+    name="fastapi",
+    title="FastAPI + httpx",
+    install=PIP,
+    find=in_peers_venv("uvicorn"),
+    version=_version,
+    launch=_launch,
+    note="holds every body in memory",
+)

@@ -1,0 +1,82 @@
+"""The command line of the walk: see `scripts/walk --help`."""
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from scripts.processes import ComponentFailedError
+from scripts.walking.conductor import Plan, Walk
+from scripts.walking.report import as_json
+from scripts.walking.telling import tell
+
+FAILED, BROKEN, INTERRUPTED = 1, 2, 130
+EPILOG = """\
+exit codes:
+  0  every answer was right, nothing was lost, the step was done
+  1  a request failed, a write was lost or repeated, or the step did not come to its end
+  2  a part of the blog did not start or died; the end of its log is shown
+  130  interrupted"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Walk as the command line says; the exit code is returned."""
+    given = _parser().parse_args(arguments)
+    console = Console()
+    folder = Path(tempfile.mkdtemp(prefix="strangler-walk-"))
+    plan = Plan(given.seconds, given.seed, folder, given.undo, given.uploaders)
+    signal.signal(signal.SIGTERM, _interrupt)
+    keep = True
+    try:
+        found = Walk(plan, console).run()
+        keep = given.keep or not found.passed
+        tell(found, console)
+        if given.json is not None:
+            given.json.write_text(json.dumps(as_json(found), indent=2) + "\n", "utf-8")
+    except ComponentFailedError as failed:
+        message = f"walk: {failed}\nwalk: logs and data are in {folder}"
+        console.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+        return BROKEN
+    except KeyboardInterrupt:
+        keep = given.keep
+        console.print("walk: interrupted; everything is stopped")
+        return INTERRUPTED
+    finally:
+        if not keep:
+            shutil.rmtree(folder)
+    if given.keep:
+        console.print(f"Logs and data: {folder}", markup=False, highlight=False, soft_wrap=True)
+    return 0 if found.passed else FAILED
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/walk",
+        description="Start the blog behind the proxy, send live traffic, carve the image service"
+        " out of it meanwhile, and audit every write that was acknowledged.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--seconds", type=float, default=50.0, help="of measured traffic, half on each side (50)")
+    add("--seed", type=int, default=1, help="for the clients' choices (1)")
+    add("--uploaders", type=int, default=4, help="clients that upload large pictures (4)")
+    add("--undo", action="store_true", help="also undo the step under traffic, before the audit")
+    add("--keep", action="store_true", help="keep the work folder (a failure keeps it anyway)")
+    add("--json", type=Path, metavar="FILE", help="write the report there")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

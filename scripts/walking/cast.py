@@ -1,0 +1,125 @@
+"""Who is in the walk: so many clients of each kind, and how long each thinks between requests."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from typing import TypeVar
+
+from scripts.walking.client import Client, Scene, WrongAnswerError
+from scripts.walking.crew import Crew
+from scripts.walking.payers import Payer
+from scripts.walking.photographs import Photograph
+from scripts.walking.readers import Reader, Stranger, list_posts
+from scripts.walking.writers import Author, Commenter, Member, Photographer
+
+READERS, STRANGERS, AUTHORS, COMMENTERS, PHOTOGRAPHERS, PAYERS = 3, 1, 3, 1, 2, 2
+LISTERS, LISTER_THINKS_S = 2, 0.05
+M = TypeVar("M", bound=Member)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one client does again and again, and its pause after each time, in seconds."""
+
+    name: str
+    act: Callable[[], None]
+    pause_s: Callable[[], float]
+
+    def play(self, crew: Crew) -> None:
+        """Do it in a thread of the crew until that is told to stop."""
+        crew.go(self.name, self.act, self.pause_s)
+
+
+class Cast:
+    """Every client of a walk; close it when the traffic has ended.
+
+    `everyone` is the ordinary traffic. `measuring` is added while the reason for the step is
+    measured: `uploaders` clients that upload large pictures without pause, and clients that list
+    the posts.
+    """
+
+    def __init__(self, scene: Scene, seed: int, heavy: list[Photograph], uploaders: int) -> None:
+        self._scene = scene
+        self._seed = seed
+        self._closing = ExitStack()
+        self.authors = [self._keep(Author(scene, self._rng(f"author {n}"))) for n in range(AUTHORS)]
+        self.payers = [self._keep(Payer(scene, self._rng(f"payer {n}"))) for n in range(PAYERS)]
+        self._uploaders = [
+            self._keep(Photographer(scene, self._rng(f"uploader {n}"), heavy, "uploader"))
+            for n in range(uploaders)
+        ]
+        self._others: list[Member] = [
+            self._keep(Commenter(scene, self._rng(f"commenter {n}"))) for n in range(COMMENTERS)
+        ]
+        self._others += [
+            self._keep(Photographer(scene, self._rng(f"photo {n}"), scene.album, "photographer"))
+            for n in range(PHOTOGRAPHERS)
+        ]
+        self.everyone = list(self._ordinary())
+        self.measuring = list(self._heavy())
+
+    @property
+    def members(self) -> list[Member]:
+        """Everybody with an account."""
+        return [*self.authors, *self.payers, *self._uploaders, *self._others]
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._closing.close()
+
+    def join(self) -> None:
+        """Give everybody an account; who fails is recorded, and tries again when traffic flows."""
+        for member in self.members:
+            self._record(member.join)
+
+    def seed_posts(self, count: int) -> None:
+        """Write the first posts, every second one with a picture."""
+        for number in range(count):
+            author = self.authors[number % len(self.authors)]
+            album = self._scene.album
+            photograph = album[number // 2 % len(album)] if number % 2 else None
+            self._record(partial(author.post, photograph))
+
+    def _record(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except WrongAnswerError as wrong:
+            self._scene.figures.failed(wrong.failure)
+
+    def _ordinary(self) -> Iterator[Part]:
+        for number in range(READERS):
+            rng = self._rng(f"reader {number}")
+            reader = Reader(self._scene, rng)
+            self._closing.callback(reader.client.close)
+            yield Part(reader.client.name, reader.act, _thinking(rng, 0.1, 0.5))
+        for number in range(STRANGERS):
+            stranger = Stranger(self._scene, self._rng(f"stranger {number}"))
+            self._closing.callback(stranger.client.close)
+            yield Part(stranger.client.name, stranger.act, lambda: 1.0)
+        for member in [*self.authors, *self.payers, *self._others]:
+            yield Part(member.client.name, member.act, _thinking(member.rng, 0.2, 0.8))
+
+    def _heavy(self) -> Iterator[Part]:
+        for uploader in self._uploaders:
+            yield Part(uploader.client.name, uploader.act, lambda: 0.0)
+        for _ in range(LISTERS):
+            client = Client(self._scene, "lister")
+            self._closing.callback(client.close)
+            yield Part(client.name, partial(_list, client), lambda: LISTER_THINKS_S)
+
+    def _keep(self, member: M) -> M:
+        self._closing.callback(member.close)
+        return member
+
+    def _rng(self, name: str) -> Random:
+        return Random(f"{self._seed} {name}")  # noqa: S311 - traffic, not secrets
+
+
+def _thinking(rng: Random, least_s: float, most_s: float) -> Callable[[], float]:
+    return lambda: rng.uniform(least_s, most_s)
+
+
+def _list(client: Client) -> None:
+    list_posts(client)

@@ -1,0 +1,176 @@
+"""The order of a walk: start everything, traffic, measure, step, measure, stop, audit."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from rich.console import Console
+
+from scripts import stack
+from scripts.processes import Fleet
+from scripts.walking import photographs, report
+from scripts.walking.cast import Cast, Part
+from scripts.walking.client import Scene
+from scripts.walking.crew import Crew
+from scripts.walking.figures import Figures
+from scripts.walking.inspection import inspect
+from scripts.walking.journal import Journal
+from scripts.walking.report import AFTER, BEFORE, KINDS, Report, StepRun
+from scripts.walking.steps import run_step, stop_services
+from scripts.walking.telling import Teller
+
+SEEDED_POSTS = 36
+WATCH_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to walk: seconds of measured traffic, half of them on each side of the step."""
+
+    seconds: float
+    seed: int
+    folder: Path
+    undo: bool
+    uploaders: int
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk, from an empty folder to a report."""
+
+    plan: Plan
+    console: Console
+    clock: Callable[[], float] = time.monotonic
+    ports: stack.Ports = field(default_factory=stack.Ports.free)
+    figures: Figures = field(default_factory=Figures)
+    journal: Journal = field(default_factory=Journal)
+    steps: list[StepRun] = field(default_factory=list)
+
+    def run(self) -> Report:
+        """Walk. Raises ComponentFailedError when a part of the blog fails; always stops all."""
+        folder = self.plan.folder
+        environ = stack.environment(folder, self.ports, stack.new_secrets())
+        routes = folder / "strangler.yaml"
+        stack.write_routes(stack.ROOT / "strangler.yaml", routes, self.ports)
+        with (
+            Teller(self.console, self._counts, self.clock) as teller,
+            Fleet(folder / "log") as fleet,
+        ):
+            try:
+                self._start(fleet, environ, routes, teller)
+                return self._walk(fleet, environ, routes, teller)
+            finally:
+                stop_services(folder / ".strangler")
+
+    def _start(
+        self, fleet: Fleet, environ: Mapping[str, str], routes: Path, teller: Teller
+    ) -> None:
+        teller.phase("start the stand-ins, the monolith and the proxy")
+        for program in stack.stand_ins(self.plan.folder, self.ports, environ):
+            teller.note(program.name)
+            fleet.start(program)
+        stack.migrate(fleet, environ)
+        for program in (
+            stack.monolith(self.ports, environ),
+            stack.proxy(self.ports, environ, routes),
+        ):
+            teller.note(program.name)
+            fleet.start(program)
+
+    def _walk(
+        self, fleet: Fleet, environ: Mapping[str, str], routes: Path, teller: Teller
+    ) -> Report:
+        teller.phase("make the photographs and the first posts")
+        scene = Scene(
+            f"http://127.0.0.1:{self.ports.proxy}",
+            self.journal,
+            self.figures,
+            photographs.ordinary(Random(self.plan.seed)),  # noqa: S311 - traffic, not secrets
+        )
+        cast = Cast(scene, self.plan.seed, photographs.heavy(), self.plan.uploaders)
+        try:
+            cast.join()
+            cast.seed_posts(SEEDED_POSTS)
+            self._perform(scene, cast, fleet, environ, routes, teller)
+            teller.phase("audit every acknowledged write")
+            tokens = [payer.client.token for payer in cast.payers if payer.client.token]
+            scene.phase = "audit"
+            findings = list(inspect(scene, environ, self.plan.folder / "mail", tokens))
+        finally:
+            cast.close()
+        return report.build(
+            self.figures,
+            self.journal,
+            findings,
+            self.steps,
+            seed=self.plan.seed,
+            uploaders=self.plan.uploaders,
+            folder=str(self.plan.folder),
+        )
+
+    def _perform(
+        self,
+        scene: Scene,
+        cast: Cast,
+        fleet: Fleet,
+        environ: Mapping[str, str],
+        routes: Path,
+        teller: Teller,
+    ) -> None:
+        log = fleet.logs / "step_1_image.log"
+        with traffic(scene, cast.everyone) as everyone:
+
+            def meanwhile(note: str = "") -> None:
+                fleet.check()
+                everyone.check()
+                teller.note(note)
+
+            def measure(phase: str) -> None:
+                scene.phase = phase
+                with traffic(scene, cast.measuring) as measuring:
+                    until = self.clock() + self.plan.seconds / 2
+                    while self.clock() < until:
+                        meanwhile()
+                        measuring.check()
+                        time.sleep(WATCH_S)
+
+            def step(way: str) -> bool:
+                scene.phase = f"step {way}"
+                self.steps.append(run_step(way, routes, log, environ, meanwhile))
+                return self.steps[-1].exit_code == 0
+
+            teller.phase(f"traffic, with {self.plan.uploaders} clients uploading large pictures")
+            measure(BEFORE)
+            teller.phase("scripts/step_1_image.py --execute, while traffic flows")
+            if step("--execute"):
+                teller.phase("the same traffic after the step")
+                measure(AFTER)
+            if self.plan.undo:
+                teller.phase("scripts/step_1_image.py --undo, while traffic flows")
+                if step("--undo"):
+                    teller.phase("the same traffic after going back")
+                    measure("undone")
+            teller.phase("let every client finish")
+
+    def _counts(self) -> str:
+        writes = sum(row.id is not None for kind in KINDS for row in self.journal.rows(kind))
+        failed = len(self.figures.failures)
+        return (
+            f"{self.figures.requests:,} requests, {failed} failed, {writes:,} writes in the books"
+        )
+
+
+@contextmanager
+def traffic(scene: Scene, parts: list[Part]) -> Iterator[Crew]:
+    """Let clients play their parts as long as the block runs, and finish their last request."""
+    crew = Crew(scene)
+    try:
+        for part in parts:
+            part.play(crew)
+        yield crew
+    finally:
+        crew.stop()
+    crew.check()

@@ -1,0 +1,45 @@
+"""The whole audit: reads every place once the traffic has ended, and judges what it holds."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from scripts.walking import places
+from scripts.walking.audit import Finding, audit_charges, audit_letters, audit_rows
+from scripts.walking.client import Client, Scene, WrongAnswerError
+from scripts.walking.places import Holdings
+
+# The column in which a place shows a row's mark, where it does.
+MARKS = {
+    ("database", "user"): "email",
+    ("database", "post"): "title",
+    ("database", "comment"): "body",
+    ("database", "payment"): "idempotency_key",
+    ("proxy", "post"): "title",
+    ("proxy", "comment"): "body",
+}
+
+
+def inspect(
+    scene: Scene, environ: Mapping[str, str], mail: Path, tokens: list[str]
+) -> Iterator[Finding]:
+    """Yield every broken promise, place by place."""
+    journal = scene.journal
+    client = Client(scene, "auditor")
+    try:
+        yield from _rows(scene, places.through_the_proxy(client, journal, tokens))
+    except WrongAnswerError as wrong:
+        yield Finding("wrong", "proxy", wrong.failure.request, wrong.failure.problem)
+    finally:
+        client.close()
+    yield from _rows(scene, places.in_the_database(environ["DATABASE_URL"]))
+    yield from _rows(scene, places.in_the_bucket(environ, journal))
+    payments = journal.rows("payment")
+    yield from audit_charges(payments, places.charges_made(environ))
+    letters = places.letters_delivered(mail)
+    yield from audit_letters(journal.rows("post"), payments, journal.rows("user"), letters)
+
+
+def _rows(scene: Scene, holdings: Holdings) -> Iterator[Finding]:
+    for kind, held in holdings.rows.items():
+        mark = MARKS.get((holdings.place, kind))
+        yield from audit_rows(holdings.place, scene.journal.rows(kind), held, mark)

@@ -1,0 +1,77 @@
+"""Runs a step script as a user would: as a command, with the site's environment, to its end."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from scripts.processes import last_lines, stop_group
+from scripts.stack import ROOT
+from scripts.walking.report import StepRun
+from strangler_proxy.steps.parts.launch import start_time
+
+SCRIPT = "scripts/step_1_image.py"
+TIMEOUT_S = 300.0
+POLL_S = 0.2
+# Evidence for a rehearsal: enough to fall back from a service that fails, in seconds instead of
+# the hours that the defaults take.
+REHEARSAL = (
+    *("--percents", "25,50", "--watch-s", "4", "--patience-s", "90", "--samples", "12"),
+    *("--min-requests", "30", "--min-uploads", "2", "--extra-errors", "10%", "--p99-floor-s", "2"),
+)
+
+
+def run_step(
+    way: str,
+    routes: Path,
+    log: Path,
+    environ: Mapping[str, str],
+    meanwhile: Callable[[str], None],
+) -> StepRun:
+    """Run `--execute` or `--undo`; `meanwhile` is called with the script's newest line.
+
+    What `meanwhile` raises stops the script, with SIGTERM, before it goes on its way.
+    """
+    options = REHEARSAL if way == "--execute" else ()
+    command = (sys.executable, "-P", SCRIPT, way, "-c", str(routes), *options)
+    began = time.monotonic()
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        while process.poll() is None:
+            meanwhile(last_lines(log, 1))
+            if time.monotonic() - began > TIMEOUT_S:
+                break
+            time.sleep(POLL_S)
+    finally:
+        if process.poll() is None:
+            stop_group(process, 30)
+    seconds = time.monotonic() - began
+    arguments = f"{Path(SCRIPT).name} {way}"
+    return StepRun(arguments, int(process.returncode), seconds, last_lines(log))
+
+
+def stop_services(run_dir: Path, timeout_s: float = 15.0) -> None:
+    """Stop the services that a step has started and left running, as their pid files name them."""
+    for pid_file in run_dir.glob("*.pid"):
+        pid, _, started = pid_file.read_text("ascii").strip().partition(" ")
+        deadline = time.monotonic() + timeout_s
+        number = signal.SIGTERM
+        while start_time(int(pid)) == started:
+            if time.monotonic() > deadline:
+                number = signal.SIGKILL
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(int(pid), number)
+            time.sleep(POLL_S)

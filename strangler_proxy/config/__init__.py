@@ -1,4 +1,4 @@
-"""strangler.yaml as frozen values: read once, every problem told at once, edited with comments kept."""
+"""strangler.yaml as frozen values: read once, every problem told, edited with comments kept."""
 
 from strangler_proxy.config.edit import edit_serve
 from strangler_proxy.config.load import load, parse

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,9 @@ def _written(serve: Serve) -> Any:
 
 
 def _indentation(text: str) -> tuple[int, int, int]:
-    """(mapping, sequence, offset) as the file itself indents, so that an edit stays a small diff."""
+    """(mapping, sequence, offset) as the file itself indents: an edit stays a small diff."""
     lines: Sequence[str] = text.splitlines()
-    for above, line in zip(lines, lines[1:], strict=False):
+    for above, line in pairwise(lines):
         body = line.lstrip()
         if above.rstrip().endswith(":") and body.startswith("- "):
             offset = len(line) - len(body) - (len(above) - len(above.lstrip()))
@@ -91,7 +92,7 @@ def _indentation(text: str) -> tuple[int, int, int]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Two edits of one file go one after the other. The lock is on the folder: the file is replaced."""
+    """Two edits go one after the other. The folder is locked, because the file is replaced."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

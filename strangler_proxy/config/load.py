@@ -60,7 +60,7 @@ def _mistakes(data: Mapping[str, Any]) -> Iterator[tuple[Where, str]]:
     if isinstance(upstreams, Mapping):
         for name, upstream in upstreams.items():
             yield from _shape(Upstream, upstream, ("upstreams", name))
-        pieces["upstreams"] = dict.fromkeys(upstreams, {"url": "http://checked.above"})
+        pieces["upstreams"] = {name: Upstream(url="http://checked.above") for name in upstreams}
     yield from _shape(Config, pieces, ())
     if not isinstance(routes, Sequence) or isinstance(routes, str):
         yield ("routes",), "must be a list of routes"
@@ -135,13 +135,13 @@ def _rule_mistakes(
             return
 
 
-def _line(data: Any, where: Where) -> int | None:
+def _line(document: Any, where: Where) -> int | None:
     """The 1-based line of the deepest part of `where` that the document has."""
     line = None
     for key in where:
         try:
-            line = (data.lc.key(key) if isinstance(data, Mapping) else data.lc.item(key))[0] + 1
-            data = data[key]
+            place = document.lc.key(key) if hasattr(document, "keys") else document.lc.item(key)
+            line, document = place[0] + 1, document[key]
         except (AttributeError, KeyError, IndexError, TypeError):
             break
     return line

@@ -154,7 +154,7 @@ def _serve(value: Any) -> Any:
     if value == "candidate":
         return {"candidate_percent": 100}
     if isinstance(value, str):
-        raise ValueError(
+        raise ValueError(  # noqa: TRY004 - pydantic reports ValueErrors as problems
             f"'{value}' is unknown: write control, candidate, or "
             "{candidate_percent: 5, sticky: header:authorization}"
         )

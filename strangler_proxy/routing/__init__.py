@@ -1,4 +1,4 @@
-"""Who answers a request: rules matched as Werkzeug matches them, and the choice between two sides. Pure."""
+"""Who answers a request: rules as Werkzeug matches them, the choice between two sides. Pure."""
 
 from strangler_proxy.routing.decide import Decision, bucket, decide
 from strangler_proxy.routing.table import DEFAULT, Entry, RouteTable

@@ -57,6 +57,11 @@ class RouteTable:
         ).bind("control")
         self._cached: Callable[[bytes, bytes], Entry] = lru_cache(_CACHED_PATHS)(self._match)
 
+    @property
+    def entries(self) -> list[Entry]:
+        """All entries, the default one among them."""
+        return [self.default, *self._entries.values()]
+
     def match(self, method: bytes, path: bytes) -> Entry:
         """Find the entry for a method and the raw, still percent-encoded path without its query."""
         # Long paths are matched anew each time: caching them would let clients fill the memory.

@@ -1,4 +1,4 @@
-"""A running proxy as other processes see it: what it serves, what it has counted, how to flip it."""
+"""A running proxy as other processes see it: what it serves and counts, how to flip it."""
 
 from strangler_proxy.running.client import (
     ProxyUnreachable,

@@ -13,7 +13,7 @@ Side = Literal["control", "candidate"] | int
 
 @dataclass(frozen=True, slots=True)
 class Flipped:
-    """What was served before and is now, by route name, and the generation that all workers serve."""
+    """What was served before and is now, by route; the generation that all workers serve."""
 
     before: dict[str, Serve]
     after: dict[str, Serve]

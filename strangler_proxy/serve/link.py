@@ -68,7 +68,8 @@ class Link:
     async def call(self, message: Message, timeout_s: float) -> Message:
         """Ask the other side; LinkClosed when it is gone, TimeoutError when it does not answer."""
         number = next(self._numbers)
-        future = self._awaited[number] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._awaited[number] = future
         try:
             self._send({**message, "number": number})
             async with asyncio.timeout(timeout_s):

@@ -1,4 +1,4 @@
-"""`strangler serve`: the supervisor with its admin addresses, signals, and the watch on the file."""
+"""`strangler serve`: the supervisor with its admin addresses, signals and watch on the file."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The sockets that clients connect to: one per worker on one address, so that the kernel spreads them.
+"""The sockets that clients connect to: one per worker on one address; the kernel spreads them.
 
 The supervisor keeps them all: what the kernel has accepted for a worker that dies is served by
 the one that takes its place.

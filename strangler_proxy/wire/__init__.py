@@ -1,1 +1,1 @@
-"""The HTTP/1.1 data path: client side, upstream pool, headers. The only code that does proxy I/O."""
+"""The HTTP/1.1 data path: client side, upstream pool, headers. All proxy I/O is here."""

@@ -13,7 +13,15 @@ import httptools
 from strangler_proxy.wire import request
 from strangler_proxy.wire.exchange import Exchange
 from strangler_proxy.wire.faults import REQUEST_TIMEOUT, Fault, bad_request, problem
-from strangler_proxy.wire.headers import Header, may_be_trailer
+from strangler_proxy.wire.headers import (
+    HOST,
+    LENGTH,
+    Header,
+    Special,
+    classify,
+    fields,
+    may_be_trailer,
+)
 from strangler_proxy.wire.identity import extended_lines, forwarded_lines, is_trusted
 from strangler_proxy.wire.request import RequestHead
 
@@ -31,10 +39,10 @@ class ClientConnection(asyncio.Protocol):
     """One client's connection, from accept to close."""
 
     __slots__ = (
-        "_after_upgrade", "_answering", "_closing", "_fault", "_head_bytes", "_headers",
-        "_host", "_identity", "_in_head", "_lingered", "_parser", "_paused", "_peer",
-        "_pipeline", "_receiving", "_target", "_tls", "_trusted", "_tunnel", "_turning",
-        "_write_blocked", "deadline", "plane", "transport",
+        "_after_upgrade", "_answering", "_closing", "_fault", "_head_bytes", "_host",
+        "_identity", "_in_head", "_lines", "_lingered", "_parser", "_paused", "_peer",
+        "_pipeline", "_receiving", "_special", "_target", "_tls", "_trusted", "_tunnel",
+        "_turning", "_write_blocked", "deadline", "plane", "transport",
     )  # fmt: skip
     transport: asyncio.Transport
 
@@ -44,7 +52,8 @@ class ClientConnection(asyncio.Protocol):
         self._tls = tls
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
-        self._headers: list[Header] = []
+        self._lines: list[bytes] = []
+        self._special: list[Special] = []
         self._head_bytes = 0
         self._in_head = False
         self._receiving: Exchange | None = None
@@ -76,7 +85,7 @@ class ClientConnection(asyncio.Protocol):
         self.wait(self.plane.timeouts.header_s)
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, then act on it: a fault found in one piece stops what stands before it."""
+        """Read what came, then act on it: a fault in a piece stops what stands before it there."""
         if self._tunnel is not None:
             self._tunnel.from_client(data)
             return
@@ -143,24 +152,32 @@ class ClientConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line, or a trailer."""
-        self._headers.append((name, value))
+        kind = classify(name)
+        if kind:
+            self._special.append((kind, name, value))
+            if kind != HOST and kind != LENGTH:
+                return
+        self._lines += (name, b": ", value, b"\r\n")
 
     def on_headers_complete(self) -> None:
         """A request's head is whole: understand it or refuse it."""
-        parser, headers, target = self._parser, self._headers, self._target
-        self._headers, self._target = [], b""
+        parser, target, self._target = self._parser, self._target, b""
+        lines, self._lines = self._lines, []
+        special, self._special = self._special, []
         if self._fault is not None:
             return
         limits = self.plane.limits
-        if self._head_bytes > limits.header_bytes or len(headers) > limits.headers:
-            size = sum(len(name) + len(value) + 4 for name, value in headers) + len(target)
-            if size > limits.header_bytes or len(headers) > limits.headers:
-                self._refuse(Fault(431, "the request's header fields are too large"))
+        if self._head_bytes > limits.header_bytes or len(lines) > 4 * limits.headers:
+            size = len(target) + sum(map(len, lines)) + sum(len(n) + len(v) for _, n, v in special)
+            if size > limits.header_bytes or len(lines) > 4 * limits.headers:
+                self._refuse(Fault(431, "the request's header fields are too many or too large"))
                 return
         if len(target) > limits.target_bytes:
             self._refuse(Fault(414, f"the request target is longer than {limits.target_bytes}"))
             return
-        head = request.read_head(parser.get_method(), target, parser.get_http_version(), headers)
+        head = request.read_head(
+            parser.get_method(), target, parser.get_http_version(), lines, special
+        )
         if isinstance(head, Fault):
             self._refuse(head)
         elif head.length > limits.body_bytes:
@@ -186,12 +203,13 @@ class ClientConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        exchange, trailers = self._receiving, self._headers
+        exchange = self._receiving
         self._receiving = None
         self._head_bytes = 0
-        if trailers:
-            self._headers = []
-            trailers = [header for header in trailers if may_be_trailer(header[0])]
+        trailers: list[Header] = []
+        if self._lines or self._special:
+            trailers = [header for header in fields(self._lines) if may_be_trailer(header[0])]
+            self._lines, self._special = [], []
         if exchange is not None and self._fault is None:
             exchange.complete(trailers)
 
@@ -307,8 +325,6 @@ class ClientConnection(asyncio.Protocol):
         """Write a piece of the answer."""
         if not self.transport.is_closing():
             self.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-            if not self._write_blocked and self._answering is not None:
-                self.deadline = self.plane.now + self._answering.timeout_s
 
     @property
     def write_blocked(self) -> bool:
@@ -340,10 +356,10 @@ class ClientConnection(asyncio.Protocol):
 
     def wait_for(self, exchange: Exchange) -> None:
         """Expect the next piece of this request, or of its answer."""
-        if exchange.received or exchange.blocked:
-            self.wait(exchange.timeout_s)
+        if (exchange.received or exchange.blocked) and not self._write_blocked:
+            self.deadline = self.plane.now + exchange.lane.timeout_s
         else:
-            self.wait(self.plane.timeouts.body_idle_s)
+            self.deadline = self.plane.now + self.plane.timeouts.body_idle_s
 
     def expire(self) -> None:
         """What was expected has not come."""
@@ -441,7 +457,7 @@ class ClientConnection(asyncio.Protocol):
 
 
 def _cookie(head: RequestHead, name: bytes) -> bytes | None:
-    for field, value in head.headers:
+    for field, value in fields(head.lines):
         if field.lower() == b"cookie":
             for pair in value.split(b";"):
                 key, _, held = pair.strip().partition(b"=")

@@ -8,17 +8,14 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from strangler_proxy.routing import Decision
-from strangler_proxy.wire import response
 from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
-from strangler_proxy.wire.headers import Header
 from strangler_proxy.wire.request import CHUNKED, RequestHead, write_head
 from strangler_proxy.wire.response import status_line
 from strangler_proxy.wire.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.client import ClientConnection
-    from strangler_proxy.wire.pool import Pool
+    from strangler_proxy.wire.plane import Lane
     from strangler_proxy.wire.upstream import UpstreamConnection
 
 log = logging.getLogger(__name__)
@@ -29,12 +26,11 @@ class Exchange:
     """A request on its way through the proxy, from its head to the end of its answer."""
 
     __slots__ = (
-        "_conn", "_decision", "_entry", "_fresh", "_pending", "_pool", "_replay",
-        "_retried", "_started", "answering", "body_bytes", "chunked_answer", "client",
-        "head", "keep_alive", "over", "pending_bytes", "queued", "received", "switching",
+        "_conn", "_fresh", "_pending", "_replay", "_retried", "_started",
+        "answering", "body_bytes", "chunked_answer", "client", "head", "keep_alive",
+        "lane", "over", "pending_bytes", "queued", "received", "switching",
     )  # fmt: skip
-    _decision: Decision
-    _pool: "Pool"
+    lane: "Lane"
 
     def __init__(self, client: "ClientConnection", head: RequestHead) -> None:
         self.client = client
@@ -79,35 +75,29 @@ class Exchange:
 
     def start(self) -> None:
         """Choose who answers, and send the request there."""
-        plane, head = self.client.plane, self.head
+        client, head = self.client, self.head
+        plane = client.plane
         self._started = perf_counter()
-        entry = self._entry = plane.table.match(head.method, head.path)
-        self._decision = entry.fixed or entry.decide(self.client.caller(head, entry.sticky))
-        self._pool = plane.pools[self._decision.upstream]
+        self.lane = plane.lane(head.method, head.path, lambda sticky: client.caller(head, sticky))
         if not head.request_id:
             head.request_id = plane.new_id()
-        self._pending.insert(0, write_head(head, self.client.identity(head)))
+        self._pending.insert(0, write_head(head, client.identity(head)))
         # A connection that the server is about to close looks like any other. A request that must
         # not be repeated does not take that risk, unless the upstream's settings say so.
-        self._fresh = not head.idempotent and self._pool.upstream.reuse == "safe"
+        self._fresh = not head.idempotent and self.lane.pool.upstream.reuse == "safe"
         self.acquire()
-
-    @property
-    def timeout_s(self) -> float:
-        """How long the answer's first byte, and each next piece, may take."""
-        return self._entry.timeout_s
 
     def acquire(self) -> None:
         """Ask the pool for a connection; `connected` or `fail` follows, perhaps at once."""
-        connection = self._pool.lend(self, fresh=self._fresh)
+        connection = self.lane.pool.lend(self, fresh=self._fresh)
         if connection is None:
             if self.queued:
-                self.client.wait(self._pool.upstream.queue_timeout_s)
+                self.client.wait(self.lane.pool.upstream.queue_timeout_s)
             elif not self.over:
                 self.client.wait_forever()  # the attempt to connect has a bound of its own
             return
         if not self.head.idempotent and not connection.quiet():
-            self._pool.give_back(connection, reusable=False)
+            self.lane.pool.give_back(connection, reusable=False)
             self._fresh = True
             self.acquire()
             return
@@ -169,35 +159,26 @@ class Exchange:
 
     # --- the answer
 
-    def interim(self, status: int, reason: bytes, headers: list[Header], out: list[bytes]) -> None:
-        """Pass on a 1xx answer; HTTP/1.0 knows none (RFC 9110 §15.2)."""
+    def interim(self, status: int, reason: bytes, lines: list[bytes]) -> list[bytes]:
+        """A 1xx answer as the client gets it; HTTP/1.0 knows none (RFC 9110 §15.2)."""
         if status == 101 and not self.head.upgrade:
             self.garbled("it switched protocols unasked")
-            return
+            return []
         if self.head.http_1_0:
-            return
-        out.append(status_line(status, reason))
-        response.read_head(status, headers, out, bodiless=True)
+            return []
+        out = [status_line(status, reason), *lines]
         if status == 101:
             self.switching = True
             out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self.head.upgrade)
             self._record(failed=False)
         out.append(b"\r\n")
+        return out
 
-    def answer(
-        self,
-        status: int,
-        reason: bytes,
-        headers: list[Header],
-        out: list[bytes],
-        *,
-        bodiless: bool,
-    ) -> int:
-        """Write the final answer's head for the client; how the upstream frames its body."""
+    def answer(self, status: int, reason: bytes, lines: list[bytes], body: int) -> list[bytes]:
+        """The final answer's head as the client gets it; `body` is the upstream's framing."""
         self.answering = True
         self._record(failed=status >= 500)
-        out.append(status_line(status, reason))
-        body = response.read_head(status, headers, out, bodiless=bodiless)
+        out = [status_line(status, reason), *lines]
         if not self.received and status >= 400:
             self.keep_alive = False  # the rest of the request is not wanted
         if body >= CHUNKED:  # or until the connection closes
@@ -212,11 +193,10 @@ class Exchange:
         elif self.head.http_1_0:
             out.append(b"Connection: keep-alive\r\n")
         out.append(b"\r\n")
-        return body
+        return out
 
     def _record(self, *, failed: bool) -> None:
-        tally = self.client.plane.tally(self._entry.name, self._decision.upstream)
-        tally.record(perf_counter() - self._started, failed=failed)
+        self.lane.tally.record(perf_counter() - self._started, failed=failed)
 
     def answered(self, *, reusable: bool) -> None:
         """The answer has been handed to the client whole."""
@@ -231,7 +211,7 @@ class Exchange:
             return
         connection.exchange = None
         self.over = True
-        Tunnel(self.client, connection, self._pool).start(leftover)
+        Tunnel(self.client, connection, self.lane.pool).start(leftover)
 
     # --- ends that nobody wished for
 
@@ -248,7 +228,7 @@ class Exchange:
             return
         how = f"broke the connection ({exc})" if exc else "closed the connection"
         when = "in the middle of its answer" if heard else "without an answer"
-        self.fail(bad_gateway(self._pool.name, f"{how} {when}"))
+        self.fail(bad_gateway(self.lane.pool.name, f"{how} {when}"))
 
     def _can_replay(self) -> bool:
         return self._replay is not None and self.body_bytes <= REPLAYABLE_BYTES
@@ -256,30 +236,29 @@ class Exchange:
     def garbled(self, what: str) -> None:
         """The upstream does not speak HTTP as it should."""
         self._release(reusable=False)
-        self.fail(bad_gateway(self._pool.name, f"gave an answer that is not HTTP: {what}"))
+        self.fail(bad_gateway(self.lane.pool.name, f"gave an answer that is not HTTP: {what}"))
 
     def expire(self) -> None:
         """The upstream took too long."""
-        name = self._pool.name
+        name = self.lane.pool.name
         if self.queued:
-            self._pool.forget(self)
+            self.lane.pool.forget(self)
             self.fail(overloaded(name, "had no connection free in time"))
         else:
             self._release(reusable=False)
-            self.fail(gateway_timeout(name, f"did not answer in {self.timeout_s:g} s"))
+            self.fail(gateway_timeout(name, f"did not answer in {self.lane.timeout_s:g} s"))
 
     def fail(self, fault: Fault) -> None:
         """End with an answer of the proxy's own, or by breaking an answer that has begun."""
         self._release(reusable=False)
         self.over = True
         if fault.by_upstream:
-            tally = self.client.plane.tally(self._entry.name, self._decision.upstream)
             if self.answering:
-                tally.failures += 1
+                self.lane.tally.failures += 1
             else:
-                tally.record(perf_counter() - self._started, failed=True)
+                self._record(failed=True)
             request_id = self.head.request_id.decode("latin-1")
-            log.warning("%s: %s (request %s)", self._entry.name, fault.detail, request_id)
+            log.warning("%s: %s (request %s)", self.lane.route, fault.detail, request_id)
         if self.answering:
             self.client.abort()
         else:
@@ -289,7 +268,7 @@ class Exchange:
         """The client is gone: nothing is counted against anybody."""
         self.over = True
         if self.queued:
-            self._pool.forget(self)
+            self.lane.pool.forget(self)
         self._release(reusable=False)
 
     def _release(self, *, reusable: bool) -> None:
@@ -297,4 +276,4 @@ class Exchange:
         if connection is not None:
             connection.exchange = None
             connection.resume()
-            self._pool.give_back(connection, reusable=reusable)
+            self.lane.pool.give_back(connection, reusable=reusable)

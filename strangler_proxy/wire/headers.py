@@ -3,9 +3,12 @@
 Names are classified once and remembered in a bounded cache; values pass as the bytes they are.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 Header = tuple[bytes, bytes]
+Special = tuple[int, bytes, bytes]
+"""Kind, name and value of a field that does not simply pass."""
 
 
 # Plain integers, not an enum: they are compared for every header line of every message.
@@ -100,3 +103,14 @@ _NEVER_TRAILERS = {
     b"set-cookie",
     b"trailer",
 }
+
+
+def fields(lines: list[bytes]) -> Iterator[Header]:
+    """Names and values of header lines kept as pieces: name, `: `, value, line end."""
+    return zip(lines[::4], lines[2::4], strict=True)
+
+
+def without(lines: list[bytes], named: frozenset[bytes]) -> list[bytes]:
+    """The lines whose lower-case names are not among `named`."""
+    kept = [header for header in fields(lines) if header[0].lower() not in named]
+    return [piece for name, value in kept for piece in (name, b": ", value, b"\r\n")]

@@ -40,7 +40,7 @@ class Listener:
             self._server.close()
         self._plane.drain()
         deadline = asyncio.get_running_loop().time() + seconds
-        while self._plane.connections and asyncio.get_running_loop().time() < deadline:
+        while self._plane.connections and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - connections end in many places
             await asyncio.sleep(0.02)
         self._plane.abort()
         if self._ticker is not None:

@@ -5,10 +5,11 @@ The clock is read a few times a second by `tick`, not for each request: deadline
 
 import ipaddress
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from strangler_proxy.config import Config
-from strangler_proxy.routing import RouteTable
+from strangler_proxy.routing import Entry, RouteTable
 from strangler_proxy.running.counts import Tally
 from strangler_proxy.wire.identity import request_ids
 from strangler_proxy.wire.pool import Pool
@@ -31,6 +32,16 @@ class Watched(Protocol):
         """Close at once."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lane:
+    """One side of one route, made ready: where its requests go and where they are counted."""
+
+    route: str
+    timeout_s: float
+    pool: Pool
+    tally: Tally
+
+
 class DataPlane:
     """The state of one worker's data path."""
 
@@ -43,12 +54,13 @@ class DataPlane:
         self.tallies: dict[tuple[str, str], Tally] = {}
         self.pools: dict[str, Pool] = {}
         self._retired: list[Pool] = []
+        self._lanes: dict[tuple[str, str], Lane] = {}
         self.install(config)
 
     def install(self, config: Config) -> None:
         """Serve by this configuration from the next request on; those in flight are not touched.
 
-        Raises OSError or ssl.SSLError, with nothing changed, when an upstream's CA file is unusable.
+        Raises OSError, with nothing changed, when an upstream's CA file is unusable.
         """
         pools = {}
         for name, upstream in config.upstreams.items():
@@ -57,20 +69,33 @@ class DataPlane:
             pools[name] = old if old and unchanged else Pool(name, upstream, self)
         table = RouteTable(config)
         replaced = [pool for name, pool in self.pools.items() if pools.get(name) is not pool]
-        self.config, self.table, self.pools = config, table, pools
+        self.config, self.pools = config, pools
+        self._table, self._lanes = table, {}
+        self._fixed = {
+            entry: self._lane(entry, entry.fixed.upstream) for entry in table.entries if entry.fixed
+        }
         self.limits, self.timeouts = config.limits, config.timeouts
         self.trusted = tuple(ipaddress.ip_network(text) for text in config.trusted_proxies)
         for pool in replaced:
             pool.retire()
         self._retired = [pool for pool in self._retired + replaced if pool.in_use]
 
-    def tally(self, route: str, upstream: str) -> Tally:
-        """The figures of one side of a route."""
-        key = (route, upstream)
-        try:
-            return self.tallies[key]
-        except KeyError:
-            return self.tallies.setdefault(key, Tally())
+    def lane(self, method: bytes, path: bytes, caller: Callable[[str], bytes]) -> Lane:
+        """Choose who answers; `caller(sticky)` is asked only when a route splits its callers."""
+        entry = self._table.match(method, path)
+        lane = self._fixed.get(entry)
+        if lane is None:
+            lane = self._lane(entry, entry.decide(caller(entry.sticky)).upstream)
+        return lane
+
+    def _lane(self, entry: Entry, upstream: str) -> Lane:
+        key = (entry.name, upstream)
+        lane = self._lanes.get(key)
+        if lane is None:
+            tally = self.tallies.setdefault(key, Tally())
+            lane = Lane(entry.name, entry.timeout_s, self.pools[upstream], tally)
+            self._lanes[key] = lane
+        return lane
 
     def tick(self) -> None:
         """Read the clock, and end what has waited too long."""

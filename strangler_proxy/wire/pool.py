@@ -43,7 +43,7 @@ class Pool:
             expired = self.plane.now - self.upstream.idle_s
             while self._idle:
                 connection = self._idle.pop()
-                if connection.idle_since > expired and connection.usable:
+                if connection.idle_since > expired and not connection.transport.is_closing():
                     self.in_use += 1
                     return connection
                 connection.close()

@@ -19,15 +19,15 @@ from strangler_proxy.wire.headers import (
     HOST,
     LENGTH,
     MAX_FORWARDS,
-    PLAIN,
     REQUEST_ID,
     UPGRADE,
     VIA,
     Header,
-    Kind,
-    classify,
+    Special,
     connection_options,
+    fields,
     named_by_connection,
+    without,
 )
 from strangler_proxy.wire.identity import MAX_PASSES, VIA_LINE, is_usable_id, passes
 
@@ -52,47 +52,37 @@ class RequestHead:
 
     method: bytes
     target: bytes
-    path: bytes
-    headers: list[Header]
     lines: list[bytes]
+    http_1_0: bool
+    idempotent: bool
+    """Whether the request may be sent again when nobody knows if it was carried out."""
+    path: bytes = b""
     host: bytes = b""
-    http_1_0: bool = False
     keep_alive: bool = True
     body: int = NO_BODY
     length: int = 0
-    expects_continue: bool = False
     upgrade: bytes = b""
     request_id: bytes = b""
     forwarded: tuple[Header, ...] = ()
 
-    @property
-    def idempotent(self) -> bool:
-        """Whether the request may be sent again when nobody knows if it was carried out."""
-        return self.method in IDEMPOTENT
-
     def value(self, name: bytes) -> bytes | None:
-        """The first value of a header, by its lower-case name."""
-        return next((value for field, value in self.headers if field.lower() == name), None)
+        """The first value of a passing header, by its lower-case name."""
+        return next((value for field, value in fields(self.lines) if field.lower() == name), None)
 
 
 def read_head(
-    method: bytes, target: bytes, version: str, headers: list[Header]
+    method: bytes, target: bytes, version: str, lines: list[bytes], special: list[Special]
 ) -> RequestHead | Fault:
-    """Understand a parsed head, or say why it is refused. `version` is llhttp's, such as "1.1"."""
-    if version not in ("1.1", "1.0"):
+    """Understand a parsed head, or say why it is refused.
+
+    `version` is llhttp's, such as "1.1"; `lines` are the fields that pass, Host and Content-Length
+    among them, as pieces; `special` are all that mean something to an intermediary.
+    """
+    if version != "1.1" and version != "1.0":
         return Fault(505, f"HTTP/{version} is not spoken here: use HTTP/1.1")
     if method in _NOT_FORWARDED:
         return Fault(501, f"{method.decode()} is not forwarded")
-    head = RequestHead(method, target, b"", headers, [], http_1_0=version == "1.0")
-    lines = head.lines
-    special: list[tuple[Kind, bytes, bytes]] = []
-    for name, value in headers:
-        if kind := classify(name):
-            if kind == HOST or kind == LENGTH:
-                lines += (name, b": ", value, b"\r\n")
-            special.append((kind, name, value))
-        else:
-            lines += (name, b": ", value, b"\r\n")
+    head = RequestHead(method, target, lines, version == "1.0", method in IDEMPOTENT)
     fault = _read_special(head, special) or _read_target(head)
     return fault or head
 
@@ -102,11 +92,12 @@ def _is_host(value: bytes) -> bool:
     return _HOST.fullmatch(value) is not None
 
 
-def _read_special(head: RequestHead, special: list[tuple[Kind, bytes, bytes]]) -> Fault | None:
+def _read_special(head: RequestHead, special: list[Special]) -> Fault | None:
     """Take what the special fields say into `head`; the first contradiction refuses the request."""
     hosts = 0
-    unusual: list[tuple[Kind, bytes, bytes]] = []
-    for kind, name, value in special:
+    unusual: list[Special] = []
+    for field in special:
+        kind, _, value = field
         if kind == HOST:
             hosts += 1
             head.host = value
@@ -115,8 +106,8 @@ def _read_special(head: RequestHead, special: list[tuple[Kind, bytes, bytes]]) -
         elif kind == REQUEST_ID:
             if is_usable_id(value):
                 head.request_id = value
-        elif kind != DROP:
-            unusual.append((kind, name, value))
+        elif kind != DROP and not (kind == CONNECTION and value in _PLAIN_CONNECTION):
+            unusual.append(field)
     if hosts > 1:
         return bad_request("the request has more than one Host")
     if not hosts and not head.http_1_0:
@@ -126,26 +117,34 @@ def _read_special(head: RequestHead, special: list[tuple[Kind, bytes, bytes]]) -
     return _read_unusual(head, unusual) if unusual else None
 
 
-def _read_unusual(head: RequestHead, fields: list[tuple[Kind, bytes, bytes]]) -> Fault | None:
-    by_kind: dict[Kind, list[Header]] = {}
-    for kind, name, value in fields:
+# What Connection says almost always; llhttp's should_keep_alive has understood it.
+_PLAIN_CONNECTION = frozenset({b"keep-alive", b"Keep-Alive", b"close"})
+
+
+def _read_unusual(head: RequestHead, special: list[Special]) -> Fault | None:
+    by_kind: dict[int, list[Header]] = {}
+    for kind, name, value in special:
         by_kind.setdefault(kind, []).append((name, value))
-    values = [value for _, value in by_kind.get(CONNECTION, ())]
-    options = connection_options(b",".join(values))
+    options = connection_options(b",".join(value for _, value in by_kind.get(CONNECTION, ())))
+    if named := named_by_connection(options):
+        head.lines = without(head.lines, named)
     head.forwarded = tuple(by_kind.get(FORWARDED, ()))
-    fault = (
+    if b"upgrade" in options and not head.http_1_0:
+        _read_upgrade(head, by_kind.get(UPGRADE, []))
+    return (
         _read_coding(head, by_kind.get(CODING, []))
         or _read_expectation(head, by_kind.get(EXPECT, []))
-        or _read_hops(head, by_kind)
+        or _read_via(head, by_kind.get(VIA, []))
+        or _read_max_forwards(head, by_kind.get(MAX_FORWARDS, []))
     )
-    if b"upgrade" in options and UPGRADE in by_kind and not head.http_1_0:
-        protocol = by_kind[UPGRADE][0][1].strip()
-        # Only WebSocket: an h2c upgrade would be a way around every route (and is deprecated).
-        if protocol.lower() == b"websocket" and head.method == b"GET" and not head.body:
+
+
+def _read_upgrade(head: RequestHead, protocols: list[Header]) -> None:
+    """Pass WebSocket on, nothing else: an upgrade to h2c would be a way around every route."""
+    if len(protocols) == 1 and head.method == b"GET" and not head.body:
+        protocol = protocols[0][1].strip()
+        if protocol.lower() == b"websocket":
             head.upgrade = protocol
-    if named := named_by_connection(options):
-        head.lines = _without(head.headers, named)
-    return fault
 
 
 def _read_coding(head: RequestHead, codings: list[Header]) -> Fault | None:
@@ -166,19 +165,20 @@ def _read_expectation(head: RequestHead, expectations: list[Header]) -> Fault | 
         if value.strip(b" \t").lower() != b"100-continue":
             return Fault(417, "no Expect but 100-continue is understood")
         if not head.http_1_0 and head.body:
-            head.expects_continue = True
             head.lines += (name, b": ", value, b"\r\n")
     return None
 
 
-def _read_hops(head: RequestHead, by_kind: dict[Kind, list[Header]]) -> Fault | None:
-    via = [value for _, value in by_kind.get(VIA, ())]
-    if via:
-        if passes(via) >= MAX_PASSES:
-            return LOOP
-        for name, value in by_kind[VIA]:
-            head.lines += (name, b": ", value, b"\r\n")
-    for name, value in by_kind.get(MAX_FORWARDS, ()):
+def _read_via(head: RequestHead, via: list[Header]) -> Fault | None:
+    if passes(value for _, value in via) >= MAX_PASSES:
+        return LOOP
+    for name, value in via:
+        head.lines += (name, b": ", value, b"\r\n")
+    return None
+
+
+def _read_max_forwards(head: RequestHead, limits: list[Header]) -> Fault | None:
+    for name, value in limits:
         if head.method != b"OPTIONS" or not value.isdigit() or len(value) > 9:
             head.lines += (name, b": ", value, b"\r\n")
         elif int(value) == 0:  # RFC 9110 §7.6.2: the last recipient answers
@@ -186,15 +186,6 @@ def _read_hops(head: RequestHead, by_kind: dict[Kind, list[Header]]) -> Fault | 
         else:
             head.lines += (name, b": ", b"%d" % (int(value) - 1), b"\r\n")
     return None
-
-
-def _without(headers: list[Header], named: set[bytes]) -> list[bytes]:
-    lines: list[bytes] = []
-    for name, value in headers:
-        kind = classify(name)
-        if kind in (PLAIN, HOST, LENGTH) and name.lower() not in named:
-            lines += (name, b": ", value, b"\r\n")
-    return lines
 
 
 def _read_target(head: RequestHead) -> Fault | None:
@@ -223,11 +214,7 @@ def _read_absolute_form(head: RequestHead) -> Fault | None:
     head.path = parts.path or b"/"
     head.target = head.path + (b"?" + parts.query if parts.query else b"")
     head.host = parts.netloc
-    head.headers = [header for header in head.headers if classify(header[0]) != HOST]
-    head.headers.insert(0, (b"Host", head.host))
-    lines = iter(head.lines)
-    passed = zip(lines, lines, lines, lines, strict=True)
-    rest = [piece for line in passed if classify(line[0]) != HOST for piece in line]
+    rest = without(head.lines, frozenset({b"host"}))
     head.lines = [b"Host", b": ", head.host, b"\r\n", *rest]
     return None
 

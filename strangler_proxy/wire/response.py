@@ -6,11 +6,10 @@ from strangler_proxy.wire.headers import (
     CODING,
     CONNECTION,
     LENGTH,
-    PLAIN,
-    Header,
-    classify_answer,
+    Special,
     connection_options,
     named_by_connection,
+    without,
 )
 from strangler_proxy.wire.request import CHUNKED, COUNTED, NO_BODY
 
@@ -18,35 +17,28 @@ UNTIL_CLOSE = 3
 """A body that ends where the connection does, beside those that a request may have."""
 
 
-def read_head(status: int, headers: list[Header], lines: list[bytes], *, bodiless: bool) -> int:
-    """Add the header lines that pass to `lines`; returns how the body is framed.
+def read_head(
+    status: int, lines: list[bytes], special: list[Special], *, bodiless: bool
+) -> tuple[int, list[bytes]]:
+    """How the body is framed, and the header lines that pass.
 
-    `bodiless`: the request was HEAD, so no body follows.
+    `lines` are those that pass by themselves, Content-Length among them; `bodiless`: the request
+    was HEAD, so no body follows.
     """
     body = UNTIL_CLOSE
-    start = len(lines)
-    options: list[bytes] = []
-    for name, value in headers:
-        kind = classify_answer(name)
-        if kind == PLAIN:
-            lines += (name, b": ", value, b"\r\n")
-        elif kind == LENGTH:
+    for kind, _, value in special:
+        if kind == LENGTH:
             body = COUNTED
-            if status >= 200 and status != 204:  # RFC 9110 §8.6
-                lines += (name, b": ", value, b"\r\n")
         elif kind == CODING:
             body = CHUNKED
-        elif kind == CONNECTION:
-            options.append(value)
-    if options and (named := named_by_connection(connection_options(b",".join(options)))):
-        lines[start:] = _without(lines[start:], named)
-    return NO_BODY if bodiless or status < 200 or status in (204, 304) else body
+        elif kind == CONNECTION and (named := named_by_connection(connection_options(value))):
+            lines = without(lines, named)
+    if status < 200 or status == 204:
+        return NO_BODY, without(lines, _LENGTH)  # RFC 9110 §8.6
+    return (NO_BODY if bodiless or status == 304 else body), lines
 
 
-def _without(lines: list[bytes], named: frozenset[bytes]) -> list[bytes]:
-    pieces = iter(lines)
-    quads = zip(pieces, pieces, pieces, pieces, strict=True)
-    return [piece for quad in quads if quad[0].lower() not in named for piece in quad]
+_LENGTH = frozenset({b"content-length"})
 
 
 @lru_cache(maxsize=256)

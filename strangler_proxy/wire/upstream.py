@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
-from strangler_proxy.wire.headers import Header, may_be_trailer
-from strangler_proxy.wire.request import CHUNKED
+from strangler_proxy.wire import response
+from strangler_proxy.wire.headers import LENGTH, Special, classify_answer, fields, may_be_trailer
 from strangler_proxy.wire.response import UNTIL_CLOSE
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ class UpstreamConnection(asyncio.Protocol):
     """One connection to an upstream; idle, or lent to one exchange."""
 
     __slots__ = (
-        "_body", "_done", "_headers", "_keep_alive", "_leftover", "_out", "_parser",
-        "_paused", "_pool", "_readable", "_reason", "_spare", "_surplus", "exchange", "heard",
-        "idle_since", "transport", "tunnel", "write_blocked",
+        "_body", "_done", "_keep_alive", "_leftover", "_lines", "_out", "_parser",
+        "_paused", "_pool", "_readable", "_reason", "_spare", "_special", "_surplus",
+        "exchange", "heard", "idle_since", "transport", "tunnel", "write_blocked",
     )  # fmt: skip
     transport: asyncio.Transport
 
@@ -46,7 +46,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._reset()
 
     def _reset(self) -> None:
-        self._headers: list[Header] = []
+        self._lines: list[bytes] = []
+        self._special: list[Special] = []
         self._reason = b""
         self._out: list[bytes] = []
         self._body: int | None = None
@@ -61,11 +62,6 @@ class UpstreamConnection(asyncio.Protocol):
         """Serve an exchange: what arrives from now on is its answer."""
         self.exchange = exchange
         self.heard = False
-
-    @property
-    def usable(self) -> bool:
-        """Whether an idle connection may still be lent."""
-        return not self.transport.is_closing()
 
     def quiet(self) -> bool:
         """Ask the kernel whether the upstream has closed (or spoken) while nobody was looking."""
@@ -146,10 +142,9 @@ class UpstreamConnection(asyncio.Protocol):
         if self.tunnel is not None:
             return self.tunnel.upstream_ended()
         exchange = self.exchange
-        if exchange is not None and self._body is not None and not self._done:
-            if self._body == UNTIL_CLOSE:
-                self._end_until_close()
-                self._hand_on(exchange)
+        if exchange is not None and self._body == UNTIL_CLOSE and not self._done:
+            self._end_until_close()
+            self._hand_on(exchange)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -205,25 +200,30 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line, or a trailer."""
-        if self._body is None or (
-            self._body == CHUNKED and not self._done and may_be_trailer(name)
-        ):
-            self._headers.append((name, value))
+        kind = classify_answer(name)
+        if kind:
+            self._special.append((kind, name, value))
+            if kind != LENGTH:
+                return
+        self._lines += (name, b": ", value, b"\r\n")
 
     def on_headers_complete(self) -> None:
         """The head is whole: turn it into the one that the client gets."""
         exchange = self.exchange
         if exchange is None or self._done or self._surplus:
             return
-        headers, self._headers = self._headers, []
+        lines, self._lines = self._lines, []
+        special, self._special = self._special, []
         reason, self._reason = self._reason, b""
         status = self._parser.get_status_code()
         if status < 200:
-            exchange.interim(status, reason, headers, self._out)
+            _, lines = response.read_head(status, lines, special, bodiless=True)
+            self._out += exchange.interim(status, reason, lines)
             return
         self._keep_alive = self._parser.should_keep_alive()
         bodiless = exchange.head.method == b"HEAD"
-        self._body = exchange.answer(status, reason, headers, self._out, bodiless=bodiless)
+        self._body, lines = response.read_head(status, lines, special, bodiless=bodiless)
+        self._out += exchange.answer(status, reason, lines, self._body)
         if bodiless:
             self._done = True
             # llhttp still expects the body that Content-Length promises; HEAD has none.
@@ -244,7 +244,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._done = True
         if self.exchange is not None and self.exchange.chunked_answer:
-            trailers = b"".join(b"%b: %b\r\n" % header for header in self._headers)
+            kept = [header for header in fields(self._lines) if may_be_trailer(header[0])]
+            trailers = b"".join(b"%b: %b\r\n" % header for header in kept)
             self._out.append(b"0\r\n%b\r\n" % trailers)
 
     # --- handing on
@@ -267,3 +268,5 @@ class UpstreamConnection(asyncio.Protocol):
             exchange.answered(reusable=reusable)
         elif exchange.switching:
             exchange.switch(self._leftover)
+        else:
+            exchange.client.wait_for(exchange)

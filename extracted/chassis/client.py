@@ -28,6 +28,7 @@ class Answer:
 
     status: int
     json: dict[str, Any]
+    headers: Mapping[str, str]
 
 
 class ServiceClient:
@@ -98,7 +99,7 @@ class ServiceClient:
             )
         except requests.RequestException as error:
             raise ServiceUnavailableError(f"{method} {self._url}{path}: {error}") from error
-        return Answer(response.status_code, _object(response))
+        return Answer(response.status_code, _object(response), response.headers)
 
 
 def _session(retries: Retry) -> requests.Session:

@@ -41,12 +41,13 @@ class Refusal(Exception):  # noqa: N818 (an answer to the client, not a fault of
 
 def init_app(app: Flask) -> None:
     """Answer every failure of this service in JSON."""
-    app.register_error_handler(Refusal, _refused)
+    app.register_error_handler(Refusal, answer)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
 
-def _refused(refusal: Refusal) -> Response:
+def answer(refusal: Refusal) -> Response:
+    """The refusal as JSON; for a service's own error handlers, which must not raise."""
     if refusal.status >= 500:
         log.error("%s: %s", refusal.error["code"], refusal.__cause__ or refusal)
     response = jsonify(error=refusal.error)
@@ -59,11 +60,9 @@ def _http(error: HTTPException) -> Response:
     status = error.code or 500
     code, message = FRAMEWORK.get(status, (error.name.lower().replace(" ", "_"), error.name + "."))
     keep = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
-    return _refused(Refusal(status, code, message, headers=keep))
+    return answer(Refusal(status, code, message, headers=keep))
 
 
 def _unexpected(error: Exception) -> Response:
     log.exception("Unexpected failure", exc_info=error)
-    return _refused(
-        Refusal(500, "internal_error", "Something went wrong here; it has been logged.")
-    )
+    return answer(Refusal(500, "internal_error", "Something went wrong here; it has been logged."))

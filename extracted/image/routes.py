@@ -6,7 +6,7 @@ import re
 
 from flask import Blueprint, Response, jsonify, request
 
-from extracted.chassis.errors import Refusal
+from extracted.chassis.errors import Refusal, answer
 from extracted.chassis.tokens import TokenVerifier
 from extracted.image import service
 from extracted.image.storage import Facts, Storage, StorageError
@@ -50,12 +50,14 @@ def blueprint(tokens: TokenVerifier, storage: Storage, limits: service.Limits) -
 
     @routes.errorhandler(service.BadPictureError)
     def bad(error: service.BadPictureError) -> Response:
-        raise Refusal(STATUS[error.code], error.code, str(error))
+        return answer(Refusal(STATUS[error.code], error.code, str(error)))
 
     @routes.errorhandler(StorageError)
     def unavailable(error: StorageError) -> Response:
         message = "Images cannot be stored or read at the moment; try again later."
-        raise Refusal(503, "storage_unavailable", message) from error
+        refusal = Refusal(503, "storage_unavailable", message)
+        refusal.__cause__ = error  # what the log says; the client is told less
+        return answer(refusal)
 
     return routes
 

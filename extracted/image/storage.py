@@ -78,8 +78,7 @@ class S3Storage:
 
     def put(self, name: str, jpeg: bytes) -> None:
         """See `Storage`."""
-        if self._ask(self._s3.put_object, Key=name, Body=jpeg, ContentType="image/jpeg") is None:
-            raise StorageError(f"There is no bucket {self._bucket!r}; make it, or set S3_BUCKET.")
+        self._ask(self._s3.put_object, Key=name, Body=jpeg, ContentType="image/jpeg")
 
     def look(self, name: str) -> Facts | None:
         """See `Storage`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from flask import g
 
@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 # A large picture takes a second of CPU, and may wait for a busy worker before that.
 TIMEOUT_S = 30.0
+PASSED_ON = ("WWW-Authenticate", "Retry-After")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,18 @@ class RemoteImages:
             )
         except ServiceUnavailableError as error:
             raise _unavailable() from error
-        if answer.status == 201:
+        if answer.status == 201 and {"name", "width", "height"} <= answer.json.keys():
             return StoredImage(answer.json["name"], answer.json["width"], answer.json["height"])
-        refusal = answer.json.get("error") or {}
-        if not 400 <= answer.status < 500 or not {"code", "message"} <= refusal.keys():
-            log.error("The image service answered %s: %s", answer.status, refusal)
-            raise _unavailable()
-        raise ApiError(answer.status, **refusal)
+        refusal: Any = answer.json.get("error")
+        if 400 <= answer.status < 500 and _is_refusal(refusal):
+            headers = {name: value for name, value in answer.headers.items() if name in PASSED_ON}
+            raise ApiError(answer.status, headers=headers, **refusal)
+        log.error("The image service answered %s: %s", answer.status, refusal)
+        raise _unavailable()
+
+
+def _is_refusal(error: object) -> bool:
+    return isinstance(error, dict) and {"code", "message"} <= error.keys()
 
 
 class SwitchedImages:

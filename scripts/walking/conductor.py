@@ -138,8 +138,9 @@ class Walk:
                         time.sleep(WATCH_S)
 
             def step(way: str) -> bool:
+                watch_s = min(4.0, max(1.0, self.plan.seconds / 10))
                 scene.phase = f"step {way}"
-                self.steps.append(run_step(way, routes, log, environ, meanwhile))
+                self.steps.append(run_step(way, watch_s, routes, log, environ, meanwhile))
                 return self.steps[-1].exit_code == 0
 
             teller.phase(f"traffic, with {self.plan.uploaders} clients uploading large pictures")

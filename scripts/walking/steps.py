@@ -20,13 +20,14 @@ POLL_S = 0.2
 # Evidence for a rehearsal: enough to fall back from a service that fails, in seconds instead of
 # the hours that the defaults take.
 REHEARSAL = (
-    *("--percents", "25,50", "--watch-s", "4", "--patience-s", "90", "--samples", "12"),
+    *("--percents", "25,50", "--patience-s", "90", "--samples", "12"),
     *("--min-requests", "30", "--min-uploads", "2", "--extra-errors", "10%", "--p99-floor-s", "2"),
 )
 
 
 def run_step(
     way: str,
+    watch_s: float,
     routes: Path,
     log: Path,
     environ: Mapping[str, str],
@@ -34,9 +35,10 @@ def run_step(
 ) -> StepRun:
     """Run `--execute` or `--undo`; `meanwhile` is called with the script's newest line.
 
+    The step watches for `watch_s` seconds after each of its parts.
     What `meanwhile` raises stops the script, with SIGTERM, before it goes on its way.
     """
-    options = REHEARSAL if way == "--execute" else ()
+    options = (*REHEARSAL, "--watch-s", str(watch_s)) if way == "--execute" else ()
     command = (sys.executable, "-P", SCRIPT, way, "-c", str(routes), *options)
     began = time.monotonic()
     with log.open("ab") as output:

@@ -109,7 +109,7 @@ def _peers(text: str) -> list[Peer]:
     unknown = sorted(set(names) - {peer.name for peer in PEERS})
     if unknown or not names:
         known = ", ".join(peer.name for peer in PEERS)
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown) or text!r}; known: {known}")
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown) or text}; known: {known}")
     return [peer for peer in PEERS if peer.name in names]
 
 

@@ -23,6 +23,8 @@ def show(result: Result, console: Console) -> None:
         f"proxy on core {result.proxy_core}, upstream and load on {result.load_cores}; "
         f"load average before: {machine.load_before}"
     )
+    versions = (f"{one.peer.title} {one.version}" for one in result.peers if one.version)
+    console.print("; ".join(versions))
     for workload in WORKLOADS:
         console.print(_workload_table(result, workload))
     console.print(_memory_table(result))
@@ -32,8 +34,7 @@ def show(result: Result, console: Console) -> None:
 
 def _workload_table(result: Result, workload: Workload) -> Table:
     table = Table(title=f"\n{workload.title}, {workload.connections} connections")
-    for heading in ("peer", "version"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("peer")
     for heading in (
         "CPU µs/request\n(min-max)",
         "x strangler",
@@ -53,7 +54,7 @@ def _workload_table(result: Result, workload: Workload) -> Table:
         if summary is None:
             table.add_row(name, Text(_reason(one), style="yellow"))
         else:
-            table.add_row(name, one.version or "", *_cells(summary, references))
+            table.add_row(name, *_cells(summary, references))
     return table
 
 

@@ -32,9 +32,8 @@ def _launch(executable: str, site: Site) -> Launch:
 def _version(_executable: str) -> str:
     python = str(PEERS_VENV / "bin" / "python")
     packages = ("fastapi", "httpx", "uvicorn")
-    return " + ".join(
-        f"{one} {printed_version('-c', _ASK.format(one))(python)}" for one in packages
-    )
+    asked = (f"{one} {printed_version('-c', _ASK.format(one))(python)}" for one in packages)
+    return f"({', '.join(asked)})"
 
 
 FASTAPI = Peer(

@@ -299,8 +299,12 @@ class ClientConnection(asyncio.Protocol):
         if not exchange.received or not exchange.keep_alive:
             self._close_gently()
             return
-        self.wait(self.plane.timeouts.keepalive_s)
-        self._turn()
+        plane = self.plane
+        self.deadline = plane.now + plane.timeouts.keepalive_s
+        if self._paused or self._pipeline or self._head_bytes or self._target or plane.draining:
+            self._turn()
+        elif self._fault is not None or self._after_upgrade is not None:
+            self._turn()
 
     def fail(self, exchange: Exchange, fault: Fault) -> None:
         """Answer with the proxy's own words."""

@@ -78,13 +78,13 @@ class Exchange:
         client, head = self.client, self.head
         plane = client.plane
         self._started = perf_counter()
-        self.lane = plane.lane(head.method, head.path, lambda sticky: client.caller(head, sticky))
+        self.lane = lane = plane.lane(client, head)
         if not head.request_id:
             head.request_id = plane.new_id()
         self._pending.insert(0, write_head(head, client.identity(head)))
         # A connection that the server is about to close looks like any other. A request that must
         # not be repeated does not take that risk, unless the upstream's settings say so.
-        self._fresh = not head.idempotent and self.lane.pool.upstream.reuse == "safe"
+        self._fresh = not head.idempotent and lane.pool.upstream.reuse == "safe"
         self.acquire()
 
     def acquire(self) -> None:
@@ -105,16 +105,16 @@ class Exchange:
 
     def connected(self, connection: "UpstreamConnection") -> None:
         """Send what is here of the request."""
+        client = self.client
         self._conn = connection
         connection.begin(self)
+        if client.write_blocked:
+            connection.pause()
+        self.send()
+        client.wait_for(self)
         if not self.received:
             connection.watch_for_early_answer()
-        if self.client.write_blocked:
-            self.pause_answer()
-        self.send()
-        self.client.wait_for(self)
-        if not self.received:
-            self.client.regulate()
+            client.regulate()
 
     def send(self) -> bool:
         """Send what has arrived since; whether there was anything."""
@@ -123,7 +123,7 @@ class Exchange:
             return False
         if self.head.idempotent and not self._retried:
             self._remember(pieces)
-        connection.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        connection.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         self._pending = []
         self.pending_bytes = 0
         return True

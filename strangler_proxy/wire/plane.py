@@ -13,6 +13,7 @@ from strangler_proxy.routing import Entry, RouteTable
 from strangler_proxy.running.counts import Tally
 from strangler_proxy.wire.identity import request_ids
 from strangler_proxy.wire.pool import Pool
+from strangler_proxy.wire.request import RequestHead
 
 TICK_S = 0.25
 
@@ -30,6 +31,13 @@ class Watched(Protocol):
 
     def abort(self) -> None:
         """Close at once."""
+
+
+class Caller(Protocol):
+    """A client as far as a canary needs to know it."""
+
+    def caller(self, head: RequestHead, sticky: str) -> bytes:
+        """What the caller of this request is known by."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,12 +88,13 @@ class DataPlane:
             pool.retire()
         self._retired = [pool for pool in self._retired + replaced if pool.in_use]
 
-    def lane(self, method: bytes, path: bytes, caller: Callable[[str], bytes]) -> Lane:
-        """Choose who answers; `caller(sticky)` is asked only when a route splits its callers."""
-        entry = self._table.match(method, path)
+    def lane(self, client: Caller, head: RequestHead) -> Lane:
+        """Choose who answers; who the caller is matters only when a route splits its callers."""
+        entry = self._table.match(head.method, head.path)
         lane = self._fixed.get(entry)
         if lane is None:
-            lane = self._lane(entry, entry.decide(caller(entry.sticky)).upstream)
+            caller = client.caller(head, entry.sticky)
+            lane = self._lane(entry, entry.decide(caller).upstream)
         return lane
 
     def _lane(self, entry: Entry, upstream: str) -> Lane:

@@ -69,7 +69,8 @@ class Pool:
         else:
             connection.idle_since = self.plane.now
             self._idle.append(connection)
-        self._serve_waiting()
+        if self._waiting:
+            self._serve_waiting()
 
     def lost(self, connection: UpstreamConnection) -> None:
         """An idle connection was closed by the upstream."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from strangler_proxy.wire.pool import Pool
     from strangler_proxy.wire.tunnel import Tunnel
 
+LONGEST_HEAD_BYTES = 262_144
+
 
 class UpstreamConnection(asyncio.Protocol):
     """One connection to an upstream; idle, or lent to one exchange."""
@@ -43,9 +45,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.heard = False
         self.write_blocked = False
-        self._reset()
-
-    def _reset(self) -> None:
         self._lines: list[bytes] = []
         self._special: list[Special] = []
         self._reason = b""
@@ -70,10 +69,6 @@ class UpstreamConnection(asyncio.Protocol):
             fd = self.transport.get_extra_info("socket").fileno()
             self._readable.register(fd, select.POLLIN | select.POLLHUP | select.POLLERR)
         return not self._readable.poll(0)
-
-    def write(self, data: bytes) -> None:
-        """Send a piece of the request."""
-        self.transport.write(data)
 
     def pause(self) -> None:
         """Read no more of the answer for now."""
@@ -135,7 +130,8 @@ class UpstreamConnection(asyncio.Protocol):
                 exchange.garbled(str(fault))
                 return
             self._surplus = True
-        self._hand_on(exchange)
+        if not exchange.over:
+            self._hand_on(exchange)
 
     def eof_received(self) -> bool:
         """The upstream has said all; a body without a length is complete by that."""
@@ -196,7 +192,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_status(self, reason: bytes) -> None:
         """Collect the reason phrase."""
-        self._reason += reason
+        self._reason = self._reason + reason if self._reason else reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line, or a trailer."""
@@ -212,9 +208,8 @@ class UpstreamConnection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is None or self._done or self._surplus:
             return
-        lines, self._lines = self._lines, []
-        special, self._special = self._special, []
-        reason, self._reason = self._reason, b""
+        lines, special, reason = self._lines, self._special, self._reason
+        self._lines, self._special, self._reason = [], [], b""
         status = self._parser.get_status_code()
         if status < 200:
             _, lines = response.read_head(status, lines, special, bodiless=True)
@@ -246,6 +241,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self.exchange is not None and self.exchange.chunked_answer:
             kept = [header for header in fields(self._lines) if may_be_trailer(header[0])]
             trailers = b"".join(b"%b: %b\r\n" % header for header in kept)
+            self._lines, self._special = [], []
             self._out.append(b"0\r\n%b\r\n" % trailers)
 
     # --- handing on
@@ -263,10 +259,16 @@ class UpstreamConnection(asyncio.Protocol):
             exchange.client.write_answer(out)
         if self._done:
             reusable = self._keep_alive and not self._surplus
-            self._reset()
-            self.exchange = None
+            self.exchange = self._body = None
+            self._done = False
             exchange.answered(reusable=reusable)
         elif exchange.switching:
             exchange.switch(self._leftover)
         else:
             exchange.client.wait_for(exchange)
+            if self._body is None:
+                self._check_head_size(exchange)
+
+    def _check_head_size(self, exchange: "Exchange") -> None:
+        if sum(map(len, self._lines)) > LONGEST_HEAD_BYTES:
+            exchange.garbled(f"its head is longer than {LONGEST_HEAD_BYTES} bytes")

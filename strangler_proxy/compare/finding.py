@@ -17,7 +17,7 @@ class Kind(StrEnum):
     NOT_COMPARABLE = "not comparable"
 
 
-class NotComparable(ValueError):  # noqa: N818 - named after the kind of finding it becomes
+class NotComparable(ValueError):
     """A body comparator cannot judge these bodies; the message says why."""
 
 

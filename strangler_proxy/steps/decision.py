@@ -73,7 +73,7 @@ class Rest:
 Move = Begin | Execute | Prove | Finish | TurnBack | Undo | Restore | Rest
 
 
-class UnknownPart(ValueError):  # noqa: N818 - names what is unknown
+class UnknownPart(ValueError):
     """The ledger has parts in force that the step, as declared now, does not have."""
 
 

@@ -24,7 +24,7 @@ class LedgerError(ValueError):
     """A ledger that cannot be trusted; the message names the file and the line."""
 
 
-class LedgerLocked(Exception):  # noqa: N818 - somebody else is at work, nothing is wrong
+class LedgerLocked(Exception):
     """Another process is running this step; the message says which, and since when."""
 
 
@@ -36,11 +36,11 @@ def utc_now() -> datetime:
 class Ledger:
     """An open ledger: its state, and the only way to change it.
 
-    Attributes: `state`, where the step stands after the last record.
+    Attributes: `file`, the open descriptor; `state`, where the step stands after the last record.
     """
 
     def __init__(self, file: int, state: State, clock: Callable[[], datetime] = utc_now) -> None:
-        self._file = file
+        self.file = file
         self._clock = clock
         self.state = state
 
@@ -54,10 +54,10 @@ class Ledger:
 
     def append(self, line: bytes) -> None:
         """Write one whole line and wait for the disk. Raises OSError, also for a full disk."""
-        written = os.write(self._file, line)
+        written = os.write(self.file, line)
         if written != len(line):
             raise OSError(f"only {written} of {len(line)} bytes went into the ledger")
-        os.fsync(self._file)
+        os.fsync(self.file)
 
 
 @contextmanager

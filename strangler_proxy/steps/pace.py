@@ -48,7 +48,7 @@ def stopped_by_signals(pace: RealPace) -> Iterator[None]:
 
 
 def wait_until(
-    true: Callable[[], bool], within_s: float, pace: Pace, interval_s: float = 0.05
+    true: Callable[[], bool], within_s: float, pace: Pace, interval_s: float = 0.02
 ) -> bool:
     """Ask until it is true or the time is over; whether it became true. Raises Interrupted."""
     deadline = pace.now() + within_s

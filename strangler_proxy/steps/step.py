@@ -29,11 +29,11 @@ class Evidence:
     numbers: Mapping[str, float] = field(default_factory=dict)
 
 
-class PartFailed(Exception):  # noqa: N818 - says what happened to the step
+class PartFailed(Exception):
     """A part could not be executed or undone; the message says what, where and what to do."""
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: somebody asked to stop
+class Interrupted(Exception):
     """A person or a supervisor asked the step to stop; it stands where its ledger says."""
 
 

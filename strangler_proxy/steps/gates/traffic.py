@@ -12,7 +12,7 @@ Counts = Mapping[str, Mapping[str, SideCounts]]
 """Route name -> upstream name -> figures since the proxy started."""
 
 
-class Unobservable(Exception):  # noqa: N818 - nothing is known to be wrong
+class Unobservable(Exception):
     """The counts cannot be read now; the message says why."""
 
 

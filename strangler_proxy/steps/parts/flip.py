@@ -10,7 +10,7 @@ Percents = Mapping[str, int]
 """Route name -> percent of callers that the candidate serves."""
 
 
-class FlipFailed(Exception):  # noqa: N818 - says what happened to the flip
+class FlipFailed(Exception):
     """The proxy could not be made to serve the table; the message says why."""
 
 

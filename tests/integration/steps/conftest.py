@@ -1,0 +1,44 @@
+"""A free port, and a service part over a real process that no test leaves behind."""
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from strangler_proxy.steps.http import health_of
+from strangler_proxy.steps.pace import RealPace
+from strangler_proxy.steps.parts import StartProcess
+
+SERVICE = Path(__file__).with_name("service.py")
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def pace():
+    return RealPace()
+
+
+@pytest.fixture
+def part(tmp_path, port, pace):
+    """Makes the part; more arguments go to the service."""
+
+    def make(*arguments, command=None, **more):
+        given = (sys.executable, str(SERVICE), str(port), str(tmp_path / "seams.json"), *arguments)
+        return StartProcess(
+            "small",
+            command or given,
+            tmp_path / "run",
+            health_of(f"http://127.0.0.1:{port}", "/health", "small"),
+            cwd=tmp_path,
+            **more,
+        )
+
+    yield make
+    make(stop_within_s=0.5).undo({}, pace)

@@ -81,6 +81,15 @@ def check(config: ConfigPath = DEFAULT_PATH, as_json: AsJson = False) -> None:
         print(f"{config}: good; {len(values.upstreams)} upstreams, {len(values.routes)} routes")
 
 
+@app.command(
+    epilog="Example:  strangler schema > strangler.schema.json   then, first in strangler.yaml:  "
+    "# yaml-language-server: $schema=strangler.schema.json"
+)
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors to complete and check by."""
+    print(json.dumps(Config.model_json_schema(mode="validation"), indent=2))
+
+
 @app.command(epilog="Example:  strangler routes --json | jq '.[] | select(.percent > 0)'")
 def routes(config: ConfigPath = DEFAULT_PATH, as_json: AsJson = False) -> None:
     """Show every route and who serves it."""

@@ -47,6 +47,12 @@ def _network(text: str) -> str:
     return text
 
 
+def _no_shadow(percent: int) -> int:
+    if percent:
+        raise ValueError("shadow copies are not available in this version: write 0")
+    return percent
+
+
 Name = Annotated[
     str, _checked(_NAME, "is not a name: use letters, digits, '-', '_' and '.', no spaces")
 ]
@@ -138,7 +144,7 @@ class Serve(Frozen):
 class Shadow(Frozen):
     """Copies of safe requests to the side that does not answer."""
 
-    percent: Literal[0] = Field(0, description="not available in this version")
+    percent: Annotated[int, AfterValidator(_no_shadow)] = 0
 
 
 class Compare(Frozen):
@@ -168,7 +174,10 @@ class Route(Frozen):
     match: str
     control: str
     candidate: str | None = None
-    serve: Annotated[Serve, BeforeValidator(_serve)] = Serve()
+    serve: Annotated[
+        Serve,
+        BeforeValidator(_serve, json_schema_input_type=Literal["control", "candidate"] | Serve),
+    ] = Serve()
     shadow: Shadow = Shadow()
     compare: Compare = Compare()
     timeout_s: Seconds = Field(

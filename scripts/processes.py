@@ -17,6 +17,8 @@ from typing import Self
 
 import requests
 
+from strangler_proxy.steps.parts.launch import start_time
+
 POLL_S = 0.05
 LAST_LINES = 15
 
@@ -110,6 +112,12 @@ class Fleet:
         Raises ComponentFailedError when its port is taken, it ends, or `start_timeout_s` is over.
         """
         started = self.launch(program)
+        self.await_answer(started)
+        return started
+
+    def await_answer(self, started: Running) -> None:
+        """Return when a launched program answers; see `start` for what this raises."""
+        program = started.program
         deadline = time.monotonic() + program.start_timeout_s
         while not program.answers():
             self.check()
@@ -120,7 +128,6 @@ class Fleet:
                 )
             time.sleep(POLL_S)
         self.check()
-        return started
 
     def launch(self, program: Program) -> Running:
         """Start a program without waiting; raises ComponentFailedError when its port is taken."""
@@ -177,3 +184,31 @@ def stop_group(process: subprocess.Popen[bytes], timeout_s: float) -> None:
         # The group outlives its leader when that left workers behind.
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def stop_known(pid: int, started: str | None, timeout_s: float) -> bool:
+    """Stop a process of an earlier run, known by its pid and start time, and then its group.
+
+    Returns False, having done nothing, when that process has ended; the pid may be another's now.
+    """
+    if started is None or start_time(pid) != started:
+        return False
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout_s
+    while start_time(pid) == started and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    while start_time(pid) == started:
+        time.sleep(POLL_S)
+    return True
+
+
+def stop_services(run_dir: Path, timeout_s: float = 15.0) -> list[str]:
+    """Stop the services that steps have started, by their pid files; returns their names."""
+    stopped = []
+    for pid_file in sorted(run_dir.glob("*.pid")):
+        pid, _, started = pid_file.read_text("ascii").strip().partition(" ")
+        if stop_known(int(pid), started, timeout_s):
+            stopped.append(pid_file.stem)
+    return stopped

@@ -5,6 +5,7 @@ Decides and writes files only; `scripts/processes.py` starts what is listed here
 
 import os
 import secrets
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -71,14 +72,14 @@ def write_environment(path: Path, values: Mapping[str, str]) -> None:
     part.unlink(missing_ok=True)
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(handle, "w", encoding="utf-8") as file:
-        file.writelines(f"{name}={value}\n" for name, value in values.items())
+        file.writelines(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
     part.rename(path)
 
 
 def read_environment(path: Path) -> dict[str, str]:
     """Read such a file back."""
-    lines = path.read_text("utf-8").splitlines()
-    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    words = shlex.split(path.read_text("utf-8"), comments=True)
+    pairs = (word.partition("=") for word in words)
     return {name: value for name, _, value in pairs}
 
 
@@ -135,6 +136,20 @@ def proxy(ports: Ports, environ: Mapping[str, str], routes: Path, *, workers: in
     strangler = str(Path(sys.executable).parent / "strangler")
     command = (strangler, "serve", "-c", str(routes), "--workers", str(workers))
     return Program("proxy", command, dict(environ), ports.proxy, "/health")
+
+
+def image_service(ports: Ports, environ: Mapping[str, str]) -> Program:
+    """Return the image service, as its step would start it."""
+    return Program(
+        "image",
+        (
+            *(sys.executable, "-m", "gunicorn", "-c", "extracted/image/gunicorn.conf.py"),
+            "extracted.image.app:create_app()",
+        ),
+        {**environ, "BIND": f"127.0.0.1:{ports.image}"},
+        ports.image,
+        "/health",
+    )
 
 
 def migrate(fleet: Fleet, environ: Mapping[str, str]) -> None:

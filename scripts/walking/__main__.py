@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="strangler-walk-"))
     plan = Plan(given.seconds, given.seed, folder, given.undo, given.uploaders)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     keep = True
     try:
         found = Walk(plan, console).run()
@@ -57,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    # Once is enough: a second one must not cut short the stopping of what was started.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -10,7 +10,7 @@ from random import Random
 from rich.console import Console
 
 from scripts import stack
-from scripts.processes import Fleet
+from scripts.processes import Fleet, stop_services
 from scripts.walking import photographs, report
 from scripts.walking.cast import Cast, Part
 from scripts.walking.client import Scene
@@ -19,7 +19,7 @@ from scripts.walking.figures import Figures
 from scripts.walking.inspection import inspect
 from scripts.walking.journal import Journal
 from scripts.walking.report import AFTER, BEFORE, KINDS, Report, StepRun
-from scripts.walking.steps import run_step, stop_services
+from scripts.walking.steps import run_step
 from scripts.walking.telling import Teller
 
 SEEDED_POSTS = 36

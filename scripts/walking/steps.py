@@ -1,8 +1,6 @@
 """Runs a step script as a user would: as a command, with the site's environment, to its end."""
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,7 +10,6 @@ from pathlib import Path
 from scripts.processes import last_lines, stop_group
 from scripts.stack import ROOT
 from scripts.walking.report import StepRun
-from strangler_proxy.steps.parts.launch import start_time
 
 SCRIPT = "scripts/step_1_image.py"
 TIMEOUT_S = 300.0
@@ -63,17 +60,3 @@ def run_step(
     seconds = time.monotonic() - began
     arguments = f"{Path(SCRIPT).name} {way}"
     return StepRun(arguments, int(process.returncode), seconds, last_lines(log))
-
-
-def stop_services(run_dir: Path, timeout_s: float = 15.0) -> None:
-    """Stop the services that a step has started and left running, as their pid files name them."""
-    for pid_file in run_dir.glob("*.pid"):
-        pid, _, started = pid_file.read_text("ascii").strip().partition(" ")
-        deadline = time.monotonic() + timeout_s
-        number = signal.SIGTERM
-        while start_time(int(pid)) == started:
-            if time.monotonic() > deadline:
-                number = signal.SIGKILL
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(int(pid), number)
-            time.sleep(POLL_S)

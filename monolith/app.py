@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from flask import Flask, Response, jsonify
 
-from monolith import errors, requestlog
+from monolith import draining, errors, requestlog
 from monolith.auth import routes as auth_routes
 from monolith.auth.passwords import Passwords
 from monolith.auth.tokens import Tokens
@@ -40,6 +40,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
     requestlog.init_app(app)
     errors.init_app(app)
+    draining.init_app(app)
 
     database = Database(settings.database_url)
     database.init_app(app)

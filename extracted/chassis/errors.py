@@ -21,7 +21,7 @@ FRAMEWORK = {
 }
 
 
-class Refusal(Exception):  # noqa: N818 (an answer to the client, not a fault of the service)
+class Refusal(Exception):
     """An answer that says no: its HTTP status, and what its error object holds."""
 
     def __init__(

@@ -6,7 +6,7 @@ import os
 
 from flask import Flask
 
-from extracted.chassis import errors, health, logs
+from extracted.chassis import draining, errors, health, logs
 from extracted.chassis.tokens import TokenVerifier
 from extracted.image import routes
 from extracted.image.service import Limits
@@ -27,6 +27,7 @@ def create_app(settings: Settings | None = None, storage: Storage | None = None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
     logs.init_app(app)
     errors.init_app(app)
+    draining.init_app(app)
 
     storage = storage or S3Storage(settings)
     limits = Limits(settings.max_upload_bytes, settings.max_pixels)

@@ -1,7 +1,7 @@
 """The blog to be accepted: the one at BLOG_URL, or the monolith under gunicorn on each database.
 
-With BLOG_URL set, the same suite judges any deployment, at any stage of the migration; BLOG_MAIL_DIR
-then names the folder of its mail sink, without which mail is not looked at.
+With BLOG_URL set, the same suite judges any deployment, at any stage of the migration;
+BLOG_MAIL_DIR then names the folder of its mail sink, without which mail is not looked at.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Blog:
             time.sleep(0.05)
 
 
-@pytest.fixture(scope="module", params=DATABASES)
+@pytest.fixture(scope="session", params=DATABASES)
 def blog(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Blog]:

@@ -169,3 +169,17 @@ def test_the_author_is_mailed(blog: Blog) -> None:
     html = message.get_body(("html",))
     assert html is not None
     assert "Mailed &lt;post&gt;" in html.get_content()
+
+
+@pytest.mark.parametrize("size", [100_000, 2_000_000, 20_000_000])
+def test_an_early_refusal_of_a_large_body_arrives_and_the_connection_lives(
+    blog: Blog, ann: Account, size: int
+) -> None:
+    """The body is on its way when the answer is known; the client must get to see the answer."""
+    headers = ann.headers if size > 16_777_216 + 524_288 else {}
+    with requests.Session() as session:
+        for _ in range(3):
+            files = {"image": ("x", b"x" * size)}
+            url = f"{blog.url}/upload"
+            answer = session.post(url, files=files, headers=headers, timeout=30)
+            assert answer.status_code == (413 if headers else 401)

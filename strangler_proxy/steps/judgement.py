@@ -227,7 +227,7 @@ def _wanted(extra: float) -> str:
 
 
 def _compared(seen: RouteWindow, minimum: int) -> str:
-    return f"errors {_share(seen.candidate)}, control {_share(seen.baseline(minimum))}"
+    return f"{_share(seen.candidate)} failed, control {_share(seen.baseline(minimum))}"
 
 
 def _share(side: SideCounts) -> str:

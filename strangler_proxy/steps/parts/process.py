@@ -23,8 +23,9 @@ class StartProcess:
 
     `run_dir` gets NAME.pid, NAME.lock and NAME.log. `environment` is added to the step's own.
     `health` answers None when the service is well. Undo sends SIGTERM, and SIGKILL to the whole
-    session if it is still there after `stop_within_s`. The service is left alone if it was running
-    before this part came to it.
+    session if it is still there after `stop_within_s`, which must be longer than the service takes
+    to finish the requests it has (gunicorn: `graceful_timeout`, 30 s by default). A service that
+    ran already when the part first came to it is left alone.
     """
 
     service: str
@@ -34,7 +35,7 @@ class StartProcess:
     cwd: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     healthy_within_s: float = 30.0
-    stop_within_s: float = 20.0
+    stop_within_s: float = 45.0
     family: str | None = None
 
     @property

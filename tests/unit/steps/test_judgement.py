@@ -70,7 +70,7 @@ def test_one_route_proved_worse_fails_whatever_the_others_dilute():
     }
     evidence = limit.judge(seen)
     assert evidence.verdict is FAILED
-    assert evidence.text.startswith("rare: errors 10 of 20, control 0 of 100")
+    assert evidence.text.startswith("rare: 10 of 20 failed, control 0 of 100")
 
 
 def test_each_route_must_have_been_seen_however_busy_the_others_are():

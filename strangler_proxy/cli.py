@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from strangler_proxy.config import Config, ConfigError, Route, load
+from strangler_proxy.config import Config, ConfigError, Route, load, parse
+from strangler_proxy.config.starter import starter
 
 if TYPE_CHECKING:
     from strangler_proxy.running.flip import Side
@@ -59,6 +60,26 @@ def serve(
         _stop(BAD_CONFIG, str(refused))
     except (AddressInUse, AlreadyRunning, OSError) as fault:
         _stop(FAILED, str(fault))
+
+
+@app.command(epilog="Example:  strangler init http://127.0.0.1:5000")
+def init(
+    monolith: Annotated[str, typer.Argument(metavar="URL", help="Where the monolith listens.")],
+    config: ConfigPath = DEFAULT_PATH,
+) -> None:
+    """Write a first configuration that sends everything to the monolith; never over another."""
+    text = starter(monolith)
+    try:
+        parse(text, str(config))
+        with config.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except ConfigError as refused:
+        _stop(BAD_CONFIG, "\n".join(problem.message for problem in refused.problems))
+    except FileExistsError:
+        _stop(FAILED, f"{config} is there already; it is left as it is")
+    except OSError as fault:
+        _stop(FAILED, f"{config} cannot be written: {fault.strerror}")
+    print(f"{config}: written; next:  strangler serve -c {config}")
 
 
 @app.command(epilog="Example:  strangler check -c strangler.yaml && echo good")

@@ -92,6 +92,9 @@ class ClientConnection(asyncio.Protocol):
         if self._closing:
             self._linger(len(data))
             return
+        if self._after_upgrade is not None:  # read before reading was paused
+            self._after_upgrade += data
+            return
         if self._receiving is None:
             self._head_bytes += len(data)
         try:
@@ -262,7 +265,7 @@ class ClientConnection(asyncio.Protocol):
                     break
         finally:
             self._turning = False
-        if self._paused or self._pipeline or self._receiving is not None:
+        if self._paused or self._pipeline or self._receiving or self._after_upgrade is not None:
             self.regulate()
 
     def _advance(self, exchange: Exchange) -> None:
@@ -301,9 +304,8 @@ class ClientConnection(asyncio.Protocol):
             return
         plane = self.plane
         self.deadline = plane.now + plane.timeouts.keepalive_s
-        if self._paused or self._pipeline or self._head_bytes or self._target or plane.draining:
-            self._turn()
-        elif self._fault is not None or self._after_upgrade is not None:
+        waiting = self._pipeline or self._head_bytes or self._target or self._paused
+        if waiting or plane.draining or self._fault is not None:
             self._turn()
 
     def fail(self, exchange: Exchange, fault: Fault) -> None:

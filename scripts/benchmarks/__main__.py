@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from scripts.benchmarks import report
+from scripts.benchmarks import markdown, report
 from scripts.benchmarks.install import install
 from scripts.benchmarks.peers import PEERS, Peer
 from scripts.benchmarks.peers.peer import on_path
@@ -21,7 +21,7 @@ from scripts.benchmarks.targets import exit_code
 _EPILOG = """\
 examples:
   scripts/bench proxy --install                            bring the peers: apt-get, and .venv-bench
-  scripts/bench proxy                                      everything, about five minutes
+  scripts/bench proxy                                      everything, about six minutes
   scripts/bench proxy --only strangler,haproxy --quick     while developing, about half a minute
   scripts/bench proxy --rounds 9 --seconds 10 --json out.json
 
@@ -58,6 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         options.json.write_text(json.dumps(result.as_json(), indent=1) + "\n")
         console.print(f"written: {options.json}")
+    if options.markdown:
+        options.markdown.write_text(markdown.render(result) + "\n")
+        console.print(f"written: {options.markdown}")
     return exit_code(result.judgements())
 
 
@@ -83,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     proxy.add_argument("--only", type=_peers, default=list(PEERS), metavar="A,B", help=names)
     proxy.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     proxy.add_argument("--json", type=Path, metavar="FILE", help="write every raw round here")
+    proxy.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
     proxy.add_argument("--install", action="store_true", help="install the peers and end")
     return parser
 

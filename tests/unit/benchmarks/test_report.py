@@ -8,6 +8,7 @@ from rich.console import Console
 
 from scripts.benchmarks.figures import Round
 from scripts.benchmarks.machine import Machine
+from scripts.benchmarks.markdown import render
 from scripts.benchmarks.measure import Idle, LongUpload
 from scripts.benchmarks.peers import PEERS
 from scripts.benchmarks.report import show
@@ -73,6 +74,14 @@ def test_cpu_is_compared_with_the_proxy_and_with_haproxy() -> None:
     text = shown(result(slow, measured("haproxy", [ROUND])))
     row = next(line for line in text.splitlines() if line.startswith("│ strangler"))
     assert [cell.strip() for cell in row.split("│")[2:5]] == ["30.0 (30.0-30.0)", "1.00", "1.50"]
+
+
+def test_the_markdown_names_a_missing_peer_in_its_row_and_keeps_every_row_as_wide() -> None:
+    envoy = PeerResult(next(peer for peer in PEERS if peer.name == "envoy"), absent="not installed")
+    text = render(result(measured("strangler", [ROUND]), measured("haproxy", [ROUND]), envoy))
+    assert "| Envoy | missing: not installed | - |" in text
+    for table in text.split("\n\n")[1:]:
+        assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
 def test_the_json_keeps_every_raw_round_and_the_verdicts() -> None:

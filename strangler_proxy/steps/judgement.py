@@ -1,9 +1,7 @@
 """From counts to a verdict: errors and p99 of the candidate against the control. Pure.
 
-Errors. Each side's failures are taken as draws of a binomial. The difference of the two ratios
-gets one-sided confidence bounds by Newcombe's hybrid score method (Newcombe 1998, Statistics in
-Medicine 17:873, method 10), which stands on Wilson's bound for one ratio (Wilson 1927) and stays
-sane at zero failures and in small samples. At 95 %:
+Errors. Each side's failures are taken as draws of a binomial; the difference of the two ratios
+gets confidence bounds (see bounds.py):
 
     the lower bound is above what is tolerated   failed: worse, and not by chance
     the upper bound is within what is tolerated  passed: what chance could hide is tolerable
@@ -11,8 +9,7 @@ sane at zero failures and in small samples. At 95 %:
 
 p99. The limit is the larger of an absolute floor and a factor of the control's p99: below the
 floor nobody waits, and a factor alone would fail 3 ms against 1 ms. The true p99 is bounded from
-below, at 95 %, by the order statistic that a binomial gives (Conover, Practical Nonparametric
-Statistics, section 3.2). Failed if even that bound is over the limit; passed if the sample's own
+below by an order statistic. Failed if even that bound is over the limit; passed if the sample's own
 p99 is within it and there are as many requests as asked for; otherwise inconclusive. The pass is
 a point estimate: an upper bound at 95 % would take 299 requests, which `minimum` can ask for.
 
@@ -26,16 +23,15 @@ something they share, the difference stays small, as it should.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import ceil, sqrt
 
 from strangler_proxy.running import SideCounts
+from strangler_proxy.steps.bounds import (
+    FEWEST_BAD,
+    clean_requests_for,
+    difference,
+    p99_bound_rank,
+)
 from strangler_proxy.steps.step import Evidence, Verdict
-
-Z_95 = 1.6449
-"""One-sided 95 % of the normal distribution."""
-
-FEWEST_BAD = 3
-"""No fewer failed or slow requests than this make a gate fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +81,7 @@ class ErrorLimit:
         if lacking := _lacking(window, self.minimum):
             return lacking
         pooled = _pooled(window, self.minimum)
-        low, (_, high) = self._worse_by(pooled, 0), _bounds(pooled.candidate, pooled.control)
+        low, (_, high) = self._worse_by(pooled, 0), _difference(pooled.candidate, pooled.control)
         numbers = {
             "requests": pooled.candidate.requests,
             "failures": pooled.candidate.failures,
@@ -104,7 +100,7 @@ class ErrorLimit:
         """What the candidate is certainly worse by; nothing while there are too few failures."""
         if seen.candidate.failures < FEWEST_BAD:
             return 0.0
-        return _bounds(seen.candidate, seen.baseline(minimum))[0]
+        return _difference(seen.candidate, seen.baseline(minimum))[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,50 +148,8 @@ class P99Limit:
         return Evidence(Verdict.INCONCLUSIVE, f"{text}; {_ms(limit)} allowed", numbers)
 
 
-def wilson(failures: int, requests: int) -> tuple[float, float]:
-    """Lower and upper one-sided 95 % bounds of a failure ratio; (0, 1) without any requests."""
-    if requests == 0:
-        return 0.0, 1.0
-    z2, ratio = Z_95**2, failures / requests
-    middle = ratio + z2 / (2 * requests)
-    spread = Z_95 * sqrt(ratio * (1 - ratio) / requests + z2 / (4 * requests**2))
-    scale = 1 + z2 / requests
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
-
-
-def clean_requests_for(extra: float) -> int:
-    """How many candidate requests without a failure prove at most `extra`, the control clean."""
-    return ceil(Z_95**2 * (1 - extra) / extra) if extra > 0 else 0
-
-
-def p99_bound_rank(n: int) -> int:
-    """Which of n latencies in rising order the true p99 is not below, at 95 %; 1 at least.
-
-    With k slower ones left out, the chance that more than k of n are beyond the true p99 is at
-    most 5 %. Exact for up to 10,000 requests, by the normal approximation beyond.
-    """
-    if n > 10_000:
-        k = ceil(0.01 * n + Z_95 * sqrt(n * 0.01 * 0.99))
-    else:
-        k, term = 0, 0.99**n
-        total = term
-        while total < 0.95 and k < n:
-            k += 1
-            term *= (n - k + 1) / k * (0.01 / 0.99)
-            total += term
-    return max(1, n - max(k, FEWEST_BAD - 1))
-
-
-def _bounds(candidate: SideCounts, control: SideCounts) -> tuple[float, float]:
-    """Newcombe's bounds on the candidate's failure ratio minus the control's."""
-    if candidate.requests == 0 or control.requests == 0:
-        return -1.0, 1.0
-    p, q = candidate.failures / candidate.requests, control.failures / control.requests
-    p_low, p_high = wilson(candidate.failures, candidate.requests)
-    q_low, q_high = wilson(control.failures, control.requests)
-    low = p - q - sqrt((p - p_low) ** 2 + (q_high - q) ** 2)
-    high = p - q + sqrt((p_high - p) ** 2 + (q - q_low) ** 2)
-    return low, high
+def _difference(candidate: SideCounts, control: SideCounts) -> tuple[float, float]:
+    return difference(candidate.failures, candidate.requests, control.failures, control.requests)
 
 
 def _pooled(window: Window, minimum: Mapping[str, int]) -> RouteWindow:

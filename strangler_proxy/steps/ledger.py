@@ -101,6 +101,17 @@ def read_ledger(path: Path) -> list[Mapping[str, Any]]:
     return _parse(split_torn(content)[0], path)
 
 
+def running_now(path: Path) -> str | None:
+    """Who holds the ledger at this moment, if anybody; asked without taking the lock (proc(5))."""
+    try:
+        inode = path.stat().st_ino
+        held = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    locked = any(" FLOCK " in line and f":{inode} " in line for line in held)
+    return _holder(path) if locked else None
+
+
 def split_torn(content: bytes) -> tuple[bytes, bytes]:
     """The whole lines, and what is left of a line that a crash cut short.
 

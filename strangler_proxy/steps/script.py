@@ -14,7 +14,13 @@ from rich.console import Console
 from strangler_proxy.config import Config, ConfigError, load
 from strangler_proxy.steps.decision import Direction, UnknownPart
 from strangler_proxy.steps.engine import Ending, Outcome, Run
-from strangler_proxy.steps.ledger import LedgerError, LedgerLocked, open_ledger, read_ledger
+from strangler_proxy.steps.ledger import (
+    LedgerError,
+    LedgerLocked,
+    open_ledger,
+    read_ledger,
+    running_now,
+)
 from strangler_proxy.steps.narrator import Narrator
 from strangler_proxy.steps.options import add_options, choose
 from strangler_proxy.steps.pace import RealPace, stopped_by_signals
@@ -130,7 +136,7 @@ def _tell(
     state = fold(records)
     step = script.declare(choose(script.options, state.options, given), site)
     if as_json:
-        last = {"ledger": str(path), "records": len(records)}
+        last = {"ledger": str(path), "records": len(records), "running": running_now(path)}
         print(json.dumps({**as_values(step, state), **last}))  # noqa: T201
         return 0
     out = Console()
@@ -145,6 +151,7 @@ def _tell(
 
 def _tell_more(out: Console, step: Step, path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     state = fold(records)
+    out.print(f"Running now: {running_now(path) or 'nobody'}.", markup=False, highlight=False)
     for way in Direction:
         out.print(
             f"--{way} would next: {next_in_words(step, state, way)}",

@@ -55,7 +55,9 @@ class Watch:
     def criteria(self) -> str:
         """What it takes to pass, for the plan."""
         judges = "; ".join(judge.criteria for judge in self.judges)
-        return f"{self.seconds:g} s: {judges}"
+        behind = ", ".join(self.affected)
+        past = f"; {behind} held against its own past" if behind else ""
+        return f"{self.seconds:g} s: {judges}{past}"
 
     def begin(self, pace: Pace) -> "_Watching":
         """Start a window of traffic now."""

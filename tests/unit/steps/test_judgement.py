@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 
 from strangler_proxy.running.counts import SideCounts, Tally
 from strangler_proxy.steps import Evidence, Verdict
+from strangler_proxy.steps.bounds import clean_requests_for, p99_bound_rank, wilson
 from strangler_proxy.steps.judgement import (
     ErrorLimit,
     P99Limit,
     RouteWindow,
-    clean_requests_for,
-    p99_bound_rank,
-    wilson,
     worst,
 )
 

@@ -15,6 +15,7 @@ from strangler_proxy.steps.ledger import (
     LedgerLocked,
     open_ledger,
     read_ledger,
+    running_now,
     split_torn,
 )
 from strangler_proxy.steps.state import Kind, Phase, Progress, State
@@ -89,8 +90,10 @@ def test_a_ledger_of_a_later_version_is_refused_not_misread(path):
 def test_a_second_run_is_refused_and_told_who_holds_the_ledger_since_when(path):
     with open_ledger(path, "execute"):
         since = read_ledger(path)[-1]["at"]
+        assert running_now(path).startswith(f"pid {os.getpid()} on ")
         with pytest.raises(LedgerLocked, match=f"pid {os.getpid()} .*execute, since {since}"):
             open_ledger(path, "undo").__enter__()
+    assert running_now(path) is None
     with open_ledger(path, "undo"):
         pass
 

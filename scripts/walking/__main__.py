@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
@@ -39,9 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = Walk(plan, console).run()
         keep = given.keep or not found.passed
         tell(found, console)
-        if given.json is not None:
-            given.json.write_text(json.dumps(as_json(found), indent=2) + "\n", "utf-8")
+        for path in filter(None, (given.json, folder / "report.json")):
+            write(path, as_json(found))
     except ComponentFailedError as failed:
+        if given.json is not None:
+            write(given.json, {"passed": False, "error": str(failed), "folder": str(folder)})
         message = f"walk: {failed}\nwalk: logs and data are in {folder}"
         console.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
         return BROKEN
@@ -55,6 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.keep:
         console.print(f"Logs and data: {folder}", markup=False, highlight=False, soft_wrap=True)
     return 0 if found.passed else FAILED
+
+
+def write(path: Path, told: dict[str, Any]) -> None:
+    """Write a JSON file for people and programs."""
+    path.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -15,7 +15,9 @@ from scripts.walking.readers import Reader, Stranger, list_posts
 from scripts.walking.writers import Author, Commenter, Member, Photographer
 
 READERS, STRANGERS, AUTHORS, COMMENTERS, PHOTOGRAPHERS, PAYERS = 3, 1, 3, 1, 2, 2
-LISTERS, LISTER_THINKS_S = 2, 0.05
+# While measuring, requests come at a fixed rate, as from many people who know nothing of each
+# other: clients that only wait for each answer would ask less of a blog that is slow.
+LISTERS, LIST_EVERY_S, UPLOAD_EVERY_S = 4, 0.2, 1.0
 M = TypeVar("M", bound=Member)
 
 
@@ -35,9 +37,8 @@ class Part:
 class Cast:
     """Every client of a walk; close it when the traffic has ended.
 
-    `everyone` is the ordinary traffic. `measuring` is added while the reason for the step is
-    measured: `uploaders` clients that upload large pictures without pause, and clients that list
-    the posts.
+    `everyone` is the ordinary traffic. `measuring()` is added while the reason for the step is
+    measured: `uploaders` clients that upload large pictures, and others that list the posts.
     """
 
     def __init__(self, scene: Scene, seed: int, heavy: list[Photograph], uploaders: int) -> None:
@@ -58,7 +59,6 @@ class Cast:
             for n in range(PHOTOGRAPHERS)
         ]
         self.everyone = list(self._ordinary())
-        self.measuring = list(self._heavy())
 
     @property
     def members(self) -> list[Member]:
@@ -101,13 +101,16 @@ class Cast:
         for member in [*self.authors, *self.payers, *self._others]:
             yield Part(member.client.name, member.act, _thinking(member.rng, 0.2, 0.8))
 
-    def _heavy(self) -> Iterator[Part]:
+    def measuring(self) -> Iterator[Part]:
+        """Yield the parts that are played while the reason for the step is measured."""
         for uploader in self._uploaders:
-            yield Part(uploader.client.name, uploader.act, lambda: 0.0)
+            pause_s = every(UPLOAD_EVERY_S, self._scene.clock)
+            yield Part(uploader.client.name, uploader.act, pause_s)
         for _ in range(LISTERS):
             client = Client(self._scene, "lister")
             self._closing.callback(client.close)
-            yield Part(client.name, partial(_list, client), lambda: LISTER_THINKS_S)
+            pause_s = every(LIST_EVERY_S, self._scene.clock)
+            yield Part(client.name, partial(_list, client), pause_s)
 
     def _keep(self, member: M) -> M:
         self._closing.callback(member.close)
@@ -119,6 +122,18 @@ class Cast:
 
 def _thinking(rng: Random, least_s: float, most_s: float) -> Callable[[], float]:
     return lambda: rng.uniform(least_s, most_s)
+
+
+def every(period_s: float, clock: Callable[[], float]) -> Callable[[], float]:
+    """Return a pause that makes acts begin at a fixed rate; one that comes late is made up for."""
+    due = clock()
+
+    def pause_s() -> float:
+        nonlocal due
+        due += period_s
+        return max(0.0, due - clock())
+
+    return pause_s
 
 
 def _list(client: Client) -> None:

@@ -1,7 +1,7 @@
 """The order of a walk: start everything, traffic, measure, step, measure, stop, audit."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,7 +130,7 @@ class Walk:
 
             def measure(phase: str) -> None:
                 scene.phase = phase
-                with traffic(scene, cast.measuring) as measuring:
+                with traffic(scene, cast.measuring()) as measuring:
                     until = self.clock() + self.plan.seconds / 2
                     while self.clock() < until:
                         meanwhile()
@@ -165,7 +165,7 @@ class Walk:
 
 
 @contextmanager
-def traffic(scene: Scene, parts: list[Part]) -> Iterator[Crew]:
+def traffic(scene: Scene, parts: Iterable[Part]) -> Iterator[Crew]:
     """Let clients play their parts as long as the block runs, and finish their last request."""
     crew = Crew(scene)
     try:

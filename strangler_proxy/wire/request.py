@@ -100,18 +100,20 @@ def _read_special(head: RequestHead, special: list[Special]) -> Fault | None:
         kind, _, value = field
         if kind == HOST:
             hosts += 1
-            head.host = value
+            head.host = value.strip(b" \t")
         elif kind == LENGTH:
             head.body, head.length = COUNTED, int(value)
         elif kind == REQUEST_ID:
-            if is_usable_id(value):
+            if is_usable_id(value := value.strip(b" \t")):
                 head.request_id = value
         elif kind != DROP and not (kind == CONNECTION and value in _PLAIN_CONNECTION):
             unusual.append(field)
     if hosts > 1:
         return bad_request("the request has more than one Host")
-    if not hosts and not head.http_1_0:
-        return bad_request("the request has no Host")
+    if not hosts:
+        if not head.http_1_0:
+            return bad_request("the request has no Host")
+        head.lines = [b"Host", b": ", b"", b"\r\n", *head.lines]  # RFC 9112 §3.2: 1.1 has one
     if not _is_host(head.host):
         return bad_request("the Host is not a host and port")
     return _read_unusual(head, unusual) if unusual else None
@@ -129,7 +131,7 @@ def _read_unusual(head: RequestHead, special: list[Special]) -> Fault | None:
     if named := named_by_connection(options):
         head.lines = without(head.lines, named)
     head.forwarded = tuple(by_kind.get(FORWARDED, ()))
-    if b"upgrade" in options and not head.http_1_0:
+    if b"upgrade" in options and not head.http_1_0 and CODING not in by_kind:
         _read_upgrade(head, by_kind.get(UPGRADE, []))
     return (
         _read_coding(head, by_kind.get(CODING, []))
@@ -211,8 +213,10 @@ def _read_absolute_form(head: RequestHead) -> Fault | None:
         return bad_request("the request target is neither a path nor an http URL")
     if b"@" in parts.netloc or not _is_host(parts.netloc):
         return bad_request("the request target's authority is not a host and port")
-    head.path = parts.path or b"/"
-    head.target = head.path + (b"?" + parts.query if parts.query else b"")
+    # What follows the authority is cut off, not put together again: its bytes pass untouched.
+    rest_of_target = head.target.partition(b"://")[2][len(parts.netloc) :]
+    head.target = rest_of_target if rest_of_target.startswith(b"/") else b"/" + rest_of_target
+    head.path = head.target.partition(b"?")[0]
     head.host = parts.netloc
     rest = without(head.lines, frozenset({b"host"}))
     head.lines = [b"Host", b": ", head.host, b"\r\n", *rest]

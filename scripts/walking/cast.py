@@ -1,6 +1,7 @@
 """Who is in the walk: so many clients of each kind, and how long each thinks between requests."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ READERS, STRANGERS, AUTHORS, COMMENTERS, PHOTOGRAPHERS, PAYERS = 3, 1, 3, 1, 2, 
 # While measuring, requests come at a fixed rate, as from many people who know nothing of each
 # other: clients that only wait for each answer would ask less of a blog that is slow.
 LISTERS, LIST_EVERY_S, UPLOAD_EVERY_S = 4, 0.2, 1.0
+JOINING = 4  # at a time: a password takes a quarter of a second to hash
 M = TypeVar("M", bound=Member)
 
 
@@ -71,8 +73,8 @@ class Cast:
 
     def join(self) -> None:
         """Give everybody an account; who fails is recorded, and tries again when traffic flows."""
-        for member in self.members:
-            self._record(member.join)
+        with ThreadPoolExecutor(JOINING) as pool:
+            list(pool.map(lambda member: self._record(member.join), self.members))
 
     def seed_posts(self, count: int) -> None:
         """Write the first posts, every second one with a picture."""

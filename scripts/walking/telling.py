@@ -6,7 +6,6 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -31,6 +30,7 @@ class Teller:
         self._told_at = clock()
         self._done: list[str] = []
         self._live: Live | None = None
+        self._spinner = Spinner("dots")
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -77,10 +77,9 @@ class Teller:
         if not self._phase:
             return Group(*lines)
         seconds = self._clock() - self._began
-        running = Spinner("dots", f"{escape(self._phase)} [dim]{seconds:.0f} s[/]")
-        running.update(text=Text.from_markup(f"{escape(self._phase)} [dim]{seconds:.0f} s[/]"))
+        self._spinner.update(text=Text(f"{self._phase} ({seconds:.0f} s)"))
         note = Text(f"   {self._note}", style="dim", no_wrap=True, overflow="ellipsis")
-        return Group(*lines, running, Text(f"   {self._counts()}"), note)
+        return Group(*lines, self._spinner, Text(f"   {self._counts()}"), note)
 
 
 def tell(report: Report, console: Console) -> None:

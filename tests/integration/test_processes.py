@@ -1,12 +1,21 @@
 import contextlib
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from scripts.processes import ComponentFailedError, Fleet, Program, free_ports
+from scripts.processes import (
+    ComponentFailedError,
+    Fleet,
+    Program,
+    free_ports,
+    stop_known,
+    stop_services,
+)
+from strangler_proxy.steps.parts.launch import start_time
 
 LISTEN = "import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
 
@@ -63,3 +72,26 @@ def test_a_death_among_running_programs_is_noticed(tmp_path: Path) -> None:
         running.process.wait(10)
         with pytest.raises(ComponentFailedError, match="status -9"):
             fleet.check()
+
+
+def test_a_process_of_an_earlier_run_is_stopped_only_if_it_is_the_same(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with Fleet(tmp_path) as fleet:
+        process = fleet.start(program(LISTEN, port)).process
+        started = start_time(process.pid)
+        assert not stop_known(process.pid, "1", 5)
+        assert process.poll() is None
+        assert stop_known(process.pid, started, 5)
+        assert process.wait(5) == -signal.SIGTERM
+        assert not stop_known(process.pid, started, 5)
+
+
+def test_services_of_steps_are_stopped_by_their_pid_files(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with Fleet(tmp_path) as fleet:
+        process = fleet.start(program(LISTEN, port)).process
+        told = f"{process.pid} {start_time(process.pid)}\n"
+        (tmp_path / "image.pid").write_text(told)
+        (tmp_path / "gone.pid").write_text("1 1\n")
+        assert stop_services(tmp_path) == ["image"]
+        assert process.wait(5) == -signal.SIGTERM

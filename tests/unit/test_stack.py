@@ -1,0 +1,31 @@
+import stat
+from pathlib import Path
+
+from scripts import stack
+from strangler_proxy.config import load
+
+PORTS = stack.Ports(1, 2, 3, 4, 5, 6)
+
+
+def test_an_environment_file_keeps_its_values_and_is_for_its_owner_only(tmp_path: Path) -> None:
+    values = stack.environment(tmp_path / "a folder", PORTS, stack.new_secrets())
+    stack.write_environment(tmp_path / "env", values)
+    assert stack.read_environment(tmp_path / "env") == values
+    assert stat.S_IMODE((tmp_path / "env").stat().st_mode) == 0o600
+
+
+def test_no_two_installations_share_a_secret() -> None:
+    one, other = stack.new_secrets(), stack.new_secrets()
+    assert not set(one.values()) & set(other.values())
+    assert len(one["JWT_SECRET"].encode()) >= 32
+
+
+def test_routes_are_copied_for_other_ports_and_stay_the_same(tmp_path: Path) -> None:
+    original, copy = stack.ROOT / "strangler.yaml", tmp_path / "strangler.yaml"
+    stack.write_routes(original, copy, PORTS)
+    before, after = load(original), load(copy)
+    assert after.address.port == PORTS.proxy
+    assert after.upstreams["monolith"].origin.address.port == PORTS.monolith
+    assert after.upstreams["image"].origin.address.port == PORTS.image
+    assert [route.match for route in after.routes] == [route.match for route in before.routes]
+    assert "# Auth: declared without a candidate" in copy.read_text()

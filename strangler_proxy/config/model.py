@@ -21,6 +21,7 @@ from strangler_proxy.config.address import Address, Origin, parse_address, parse
 
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z-]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_RULE = re.compile(r"\$.*|header:\s*\S+\s*|body")
 _STICKY = re.compile(r"client|(?:header|cookie):[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -57,6 +58,12 @@ Name = Annotated[
     str, _checked(_NAME, "is not a name: use letters, digits, '-', '_' and '.', no spaces")
 ]
 AddressText = Annotated[str, AfterValidator(_address)]
+Rule = Annotated[
+    str,
+    _checked(
+        _RULE, "is not a compare rule: write a JSON path such as $.posts[*].id, header:etag or body"
+    ),
+]
 Sticky = Annotated[
     str, _checked(_STICKY, "is not a key: write client, header:<name> or cookie:<name>")
 ]
@@ -150,7 +157,7 @@ class Shadow(Frozen):
 class Compare(Frozen):
     """What may differ between two answers: JSON paths such as `$.posts[*].id`."""
 
-    ignore: tuple[str, ...] = ()
+    ignore: tuple[Rule, ...] = ()
 
 
 def _serve(value: Any) -> Any:

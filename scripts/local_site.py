@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from scripts import stack
 from scripts.processes import (
+    ROOT,
     ComponentFailedError,
     Fleet,
     Program,
@@ -231,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; the exit code is returned."""
     given = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
-    routes = stack.ROOT / "strangler.yaml" if given.config is None else given.config.resolve()
+    routes = ROOT / "strangler.yaml" if given.config is None else given.config.resolve()
     try:
         site = Site(given.dir.resolve(), routes, load(routes))
     except ConfigError as wrong:
@@ -264,7 +265,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--status", action="store_true", help="say what runs")
     what.add_argument("--down", action="store_true", help="stop what --detach left running")
     parser.add_argument(
-        "--dir", type=Path, default=stack.ROOT / "var", help="data, logs and secrets (var)"
+        "--dir", type=Path, default=ROOT / "var", help="data, logs and secrets (var)"
     )
     parser.add_argument(
         "-c", "--config", type=Path, help="the proxy's configuration (strangler.yaml)"

@@ -19,6 +19,7 @@ import requests
 
 from strangler_proxy.steps.parts.launch import start_time
 
+ROOT = Path(__file__).resolve().parents[1]
 POLL_S = 0.05
 LAST_LINES = 15
 
@@ -31,7 +32,8 @@ class ComponentFailedError(Exception):
 class Program:
     """A command, its environment, the loopback port that it takes, and how to ask if it is up.
 
-    `health` is a path answered with 2xx over HTTP; without one, accepting a connection is enough.
+    It runs in the checkout's folder. `health` is a path answered with 2xx over HTTP; without one,
+    accepting a connection is enough.
     """
 
     name: str
@@ -142,6 +144,7 @@ class Fleet:
         with log.open("ab") as output:
             process = subprocess.Popen(
                 program.command,
+                cwd=ROOT,
                 env={**os.environ, **program.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

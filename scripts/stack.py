@@ -14,9 +14,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from scripts.processes import ComponentFailedError, Fleet, Program, free_ports
+from scripts.processes import ROOT, ComponentFailedError, Fleet, Program, free_ports
 
-ROOT = Path(__file__).resolve().parents[1]
 BUCKET = "blog-images"
 MIGRATION_TIMEOUT_S = 120
 

@@ -16,6 +16,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Literal, get_args
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -39,7 +40,12 @@ class Faults:
 
     latency_s: float = 0.0
     fail_next: int = 0
-    failure: str = "error_500"
+    failure: Literal["error_500", "drop_before", "drop_after"] = "error_500"
+
+    def __post_init__(self) -> None:
+        known = get_args(type(self).__annotations__["failure"])
+        if self.failure not in known:
+            raise ValueError(f"failure is {self.failure!r}; it must be one of {', '.join(known)}")
 
     def take(self) -> str | None:
         """Return the failure for this request, if it is to have one, and count it."""
@@ -202,7 +208,7 @@ def _key_in_use(key: str) -> Answer:
 
 
 def _respond(answer: Answer, key: str | None = None, *, replayed: bool = False) -> web.Response:
-    headers = {"Request-Id": _new_id("req_"), "Stripe-Version": "2023-08-16"}
+    headers = {"Request-Id": _new_id("req_")}
     if key is not None:
         headers["Idempotency-Key"] = key
     if replayed:

@@ -10,7 +10,7 @@ from random import Random
 from rich.console import Console
 
 from scripts import stack
-from scripts.processes import Fleet, stop_services
+from scripts.processes import ROOT, Fleet, stop_services
 from scripts.walking import photographs, report
 from scripts.walking.cast import Cast, Part
 from scripts.walking.client import Scene
@@ -54,7 +54,7 @@ class Walk:
         folder = self.plan.folder
         environ = stack.environment(folder, self.ports, stack.new_secrets())
         routes = folder / "strangler.yaml"
-        stack.write_routes(stack.ROOT / "strangler.yaml", routes, self.ports)
+        stack.write_routes(ROOT / "strangler.yaml", routes, self.ports)
         with (
             Teller(self.console, self._counts, self.clock) as teller,
             Fleet(folder / "log") as fleet,

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from scripts.processes import last_lines, stop_group
-from scripts.stack import ROOT
+from scripts.processes import ROOT, last_lines, stop_group
 from scripts.walking.report import StepRun
 
 SCRIPT = "scripts/step_1_image.py"
@@ -42,7 +41,8 @@ def run_step(
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, **environ, "PYTHONPATH": str(ROOT)},
+            # The step starts gunicorn by its name.
+            env={**os.environ, **environ, "PYTHONPATH": str(ROOT), "PATH": _path()},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -60,3 +60,7 @@ def run_step(
     seconds = time.monotonic() - began
     arguments = f"{Path(SCRIPT).name} {way}"
     return StepRun(arguments, int(process.returncode), seconds, last_lines(log))
+
+
+def _path() -> str:
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))

@@ -2,6 +2,7 @@ import stat
 from pathlib import Path
 
 from scripts import stack
+from scripts.processes import ROOT
 from strangler_proxy.config import load
 
 PORTS = stack.Ports(1, 2, 3, 4, 5, 6)
@@ -21,7 +22,7 @@ def test_no_two_installations_share_a_secret() -> None:
 
 
 def test_routes_are_copied_for_other_ports_and_stay_the_same(tmp_path: Path) -> None:
-    original, copy = stack.ROOT / "strangler.yaml", tmp_path / "strangler.yaml"
+    original, copy = ROOT / "strangler.yaml", tmp_path / "strangler.yaml"
     stack.write_routes(original, copy, PORTS)
     before, after = load(original), load(copy)
     assert after.address.port == PORTS.proxy

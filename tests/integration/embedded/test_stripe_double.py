@@ -184,3 +184,10 @@ def test_charges_and_keys_survive_a_kill(start: Any, tmp_path: Path) -> None:
     for client in clients(second):
         assert pay(client, "before").id == identifier
         assert len(charges(client)) == 1
+
+
+def test_a_failure_that_nobody_knows_cannot_be_ordered(double: Running) -> None:
+    address = f"http://127.0.0.1:{double.program.port}/_double/faults"
+    answer = requests.put(address, json={"failure": "explode"}, timeout=5)
+    assert answer.status_code == 400
+    assert "drop_after" in answer.text

@@ -95,16 +95,22 @@ class ClientConnection(asyncio.Protocol):
         if self._after_upgrade is not None:  # read before reading was paused
             self._after_upgrade += data
             return
-        if self._receiving is None:
+        receiving, before = self._receiving, 0
+        if receiving is None:
             self._head_bytes += len(data)
+        else:
+            before = receiving.body_bytes
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as switch:
             self._after_upgrade = data[switch.args[0] :]
         except httptools.HttpParserError as fault:
             self._malformed(fault)
-        if self._receiving is None and self._head_bytes > self.plane.limits.header_bytes:
-            self._refuse(self._oversized_head())
+        if self._receiving is None:
+            if self._head_bytes > self.plane.limits.header_bytes:
+                self._refuse(self._oversized_head())
+        elif self._receiving is receiving:
+            self._bound_framing(len(data), body=receiving.body_bytes - before)
         self._turn()
 
     def eof_received(self) -> bool:
@@ -219,14 +225,19 @@ class ClientConnection(asyncio.Protocol):
     def _malformed(self, fault: httptools.HttpParserError) -> None:
         if self._fault is not None or self._after_upgrade is not None:
             return
-        if self._answering is not None and not self._answering.keep_alive:
+        last = self._pipeline[-1] if self._pipeline else self._answering
+        if last is not None and last.received and not last.keep_alive:
             return  # the connection ends after this answer anyway
-        if self._pipeline and not self._pipeline[-1].keep_alive:
-            return
         if isinstance(fault, httptools.HttpParserInvalidMethodError):
             self._refuse(Fault(501, "the request's method is not known"))
         else:
             self._refuse(bad_request(f"the request is malformed: {fault}"))
+
+    def _bound_framing(self, size: int, *, body: int) -> None:
+        """Chunk extensions and trailers are no body, and count as a head does."""
+        self._head_bytes = 0 if body else self._head_bytes + size
+        if self._head_bytes > self.plane.limits.header_bytes:
+            self._refuse(Fault(431, "the body's trailer fields or chunk extensions are too large"))
 
     def _oversized_head(self) -> Fault:
         limits = self.plane.limits

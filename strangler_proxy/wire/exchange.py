@@ -242,7 +242,6 @@ class Exchange:
         """The upstream took too long."""
         name = self.lane.pool.name
         if self.queued:
-            self.lane.pool.forget(self)
             self.fail(overloaded(name, "had no connection free in time"))
         else:
             self._release(reusable=False)
@@ -250,6 +249,8 @@ class Exchange:
 
     def fail(self, fault: Fault) -> None:
         """End with an answer of the proxy's own, or by breaking an answer that has begun."""
+        if self.queued:
+            self.lane.pool.forget(self)
         self._release(reusable=False)
         self.over = True
         if fault.by_upstream:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.wire_tools.stream import Broken, Message, Stream
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 5.0
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ([^\r\n]*)")
 
 

@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--seconds", type=float, default=50.0, help="of measured traffic, half on each side (50)")
     add("--seed", type=int, default=1, help="for the clients' choices (1)")
-    add("--uploaders", type=int, default=4, help="clients that upload large pictures (4)")
+    add("--uploaders", type=int, default=6, help="clients that upload large pictures (6)")
     add("--undo", action="store_true", help="also undo the step under traffic, before the audit")
     add("--keep", action="store_true", help="keep the work folder (a failure keeps it anyway)")
     add("--json", type=Path, metavar="FILE", help="write the report there")

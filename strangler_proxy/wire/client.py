@@ -5,6 +5,9 @@ itself and ends the connection, because nobody can say where the next request wo
 """
 
 import asyncio
+import os
+import socket
+import struct
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
@@ -33,6 +36,7 @@ NEVER = float("inf")
 MAX_PIPELINED = 256
 LINGER_S = 2.0
 LINGER_BYTES = 16 * 2**20
+_RESET = struct.pack("ii", 1, 0)
 
 
 class ClientConnection(asyncio.Protocol):
@@ -42,7 +46,7 @@ class ClientConnection(asyncio.Protocol):
         "_after_upgrade", "_answering", "_closing", "_fault", "_head_bytes", "_host",
         "_identity", "_in_head", "_lines", "_lingered", "_parser", "_paused", "_peer",
         "_pipeline", "_receiving", "_special", "_target", "_tls", "_trusted", "_tunnel",
-        "_turning", "_write_blocked", "deadline", "plane", "transport",
+        "_turning", "_unsent", "_write_blocked", "deadline", "plane", "transport",
     )  # fmt: skip
     transport: asyncio.Transport
 
@@ -68,6 +72,7 @@ class ClientConnection(asyncio.Protocol):
         self._turning = False
         self._closing = False
         self._lingered = 0
+        self._unsent = 0
         self._paused = False
         self._write_blocked = False
         self._host: bytes | None = None
@@ -382,7 +387,9 @@ class ClientConnection(asyncio.Protocol):
         """What was expected has not come."""
         self.deadline = NEVER
         exchange = self._answering
-        if self._tunnel is not None or self._closing or self._write_blocked:
+        if self._closing:
+            self._stop_lingering()
+        elif self._tunnel is not None or self._write_blocked:
             self.abort()
         elif exchange is None:
             if self._in_head:
@@ -397,13 +404,22 @@ class ClientConnection(asyncio.Protocol):
     # --- closing
 
     def drain(self) -> None:
-        """Close now if nothing is in flight, else after the answer."""
+        """Close now if nothing is in flight, else after the answer; a tunnel has all the time."""
+        if self._tunnel is not None:
+            return
         if self._answering is None and not self._pipeline and not self._in_head:
             self._close_gently()
 
     def abort(self) -> None:
-        """Break the connection, so that a cut answer is not taken for a whole one."""
+        """Break the connection, so that a cut answer is not taken for a whole one.
+
+        By a reset: where no length is said, as towards HTTP/1.0, an orderly end makes it whole.
+        """
         self._closing = True
+        if not self.transport.is_closing():
+            fd = self.transport.get_extra_info("socket").fileno()
+            with socket.socket(fileno=os.dup(fd)) as same:
+                same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
     def _close_gently(self) -> None:
@@ -417,6 +433,7 @@ class ClientConnection(asyncio.Protocol):
         self._closing = True
         if self.transport.is_closing():
             return
+        self.wait(LINGER_S)
         if self._tls or not self.transport.can_write_eof():
             self.transport.close()
             return
@@ -424,7 +441,15 @@ class ClientConnection(asyncio.Protocol):
         if self._paused:
             self._paused = False
             self.transport.resume_reading()
-        self.wait(LINGER_S)
+
+    def _stop_lingering(self) -> None:
+        """Close, unless a slow client still takes what was written."""
+        unsent = self.transport.get_write_buffer_size()
+        if 0 < unsent != self._unsent:
+            self._unsent = unsent
+            self.wait(self.plane.timeouts.body_idle_s)
+        else:
+            self.transport.abort()
 
     def _linger(self, size: int) -> None:
         self._lingered += size

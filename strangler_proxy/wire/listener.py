@@ -1,12 +1,14 @@
 """Accept clients on a socket, keep the plane's time, and stop without cutting anybody off."""
 
 import asyncio
+import logging
 import socket
 import ssl
 
 from strangler_proxy.wire.client import ClientConnection
 from strangler_proxy.wire.plane import TICK_S, DataPlane
 
+log = logging.getLogger(__name__)
 BACKLOG = 4096
 
 
@@ -30,7 +32,10 @@ class Listener:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._plane.tick()
+            try:
+                self._plane.tick()
+            except Exception:  # one connection's fault must not stop everybody's time
+                log.exception("a connection could not be timed out")
 
     async def drain(self, seconds: float) -> None:
         """Accept no more, let requests in flight finish within this time, close the rest."""

@@ -120,8 +120,8 @@ class Pool:
             self._not_connected(
                 exchange, gateway_timeout(self.name, f"did not accept a connection in {waited:g} s")
             )
-        except OSError as fault:  # SSL errors are OSErrors too
-            reason = fault.strerror or str(fault) or type(fault).__name__
+        except (OSError, UnicodeError) as fault:  # SSL errors are OSErrors; a name may be unusable
+            reason = getattr(fault, "strerror", None) or str(fault) or type(fault).__name__
             self._not_connected(exchange, bad_gateway(self.name, f"cannot be reached: {reason}"))
         else:
             if exchange.over:

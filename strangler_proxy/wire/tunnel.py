@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class Tunnel:
     """Two connections joined; what one sends the other gets, at the pace of the slower."""
 
-    __slots__ = ("_client", "_ended", "_pool", "_upstream")
+    __slots__ = ("_client", "_ended", "_half_closed", "_pool", "_upstream")
 
     def __init__(
         self, client: "ClientConnection", upstream: "UpstreamConnection", pool: "Pool"
@@ -20,6 +20,7 @@ class Tunnel:
         self._upstream = upstream
         self._pool = pool
         self._ended = False
+        self._half_closed = False
 
     def start(self, from_upstream: bytes) -> None:
         """Join the two; `from_upstream` came in one piece with the 101."""
@@ -62,11 +63,11 @@ class Tunnel:
 
     def client_ended(self) -> bool:
         """The client says no more, but may listen on; true keeps its connection."""
-        return _half_close(self._upstream.transport)
+        return self._half_close(self._upstream.transport)
 
     def upstream_ended(self) -> bool:
         """The upstream says no more, but may listen on."""
-        return _half_close(self._client.transport)
+        return self._half_close(self._client.transport)
 
     def client_lost(self) -> None:
         """The client is gone."""
@@ -77,17 +78,19 @@ class Tunnel:
         self._client.transport.close()
         self._end()
 
+    def _half_close(self, other: "asyncio.Transport") -> bool:
+        """Pass one side's end on; the second end closes both, after what was written."""
+        if self._half_closed or other.is_closing() or not other.can_write_eof():
+            other.close()
+            return False
+        self._half_closed = True
+        other.write_eof()
+        return True
+
     def _end(self) -> None:
         if not self._ended:
             self._ended = True
             self._pool.give_back(self._upstream, reusable=False)
-
-
-def _half_close(transport: "asyncio.Transport") -> bool:
-    if transport.is_closing() or not transport.can_write_eof():
-        return False
-    transport.write_eof()
-    return True
 
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from strangler_proxy.wire import request
-from strangler_proxy.wire.exchange import Exchange
+from strangler_proxy.wire.exchange import OVER, Exchange
 from strangler_proxy.wire.faults import REQUEST_TIMEOUT, Fault, bad_request, problem
 from strangler_proxy.wire.headers import (
     HOST,
@@ -207,7 +207,7 @@ class ClientConnection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Keep a piece of a body for its request."""
         exchange = self._receiving
-        if exchange is None or exchange.over:
+        if exchange is None or exchange.stage == OVER:
             return
         exchange.take(body)
         if exchange.body_bytes > self.plane.limits.body_bytes:

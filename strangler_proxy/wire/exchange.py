@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
 from strangler_proxy.wire.request import CHUNKED, RequestHead, write_head
-from strangler_proxy.wire.response import status_line
+from strangler_proxy.wire.response import AnswerHead
 from strangler_proxy.wire.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -21,28 +21,27 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 REPLAYABLE_BYTES = 65_536
 
+# How far an exchange is; plain integers, looked at for every piece.
+WAITING, QUEUED, SENT, ANSWERING, SWITCHING, OVER = range(6)
+
 
 class Exchange:
     """A request on its way through the proxy, from its head to the end of its answer."""
 
     __slots__ = (
-        "_conn", "_fresh", "_pending", "_replay", "_retried", "_started",
-        "answering", "body_bytes", "chunked_answer", "client", "head", "keep_alive",
-        "lane", "over", "pending_bytes", "queued", "received", "switching",
+        "_conn", "_fresh", "_pending", "_replay", "_retried", "_started", "body_bytes",
+        "chunked_answer", "client", "head", "keep_alive", "lane", "pending_bytes", "received",
+        "stage",
     )  # fmt: skip
     lane: "Lane"
 
     def __init__(self, client: "ClientConnection", head: RequestHead) -> None:
         self.client = client
         self.head = head
+        self.stage = WAITING
         self.keep_alive = head.keep_alive
         self.received = False
         """The request is here whole."""
-        self.answering = False
-        """The client has been sent a part of the final answer."""
-        self.over = False
-        self.queued = False
-        self.switching = False
         self.chunked_answer = False
         self.body_bytes = 0
         self.pending_bytes = 0
@@ -50,8 +49,6 @@ class Exchange:
         self._replay: list[bytes] | None = None
         self._conn: UpstreamConnection | None = None
         self._retried = False
-        self._fresh = False
-        self._started = 0.0
 
     # --- what the client sends
 
@@ -91,9 +88,9 @@ class Exchange:
         """Ask the pool for a connection; `connected` or `fail` follows, perhaps at once."""
         connection = self.lane.pool.lend(self, fresh=self._fresh)
         if connection is None:
-            if self.queued:
+            if self.stage == QUEUED:
                 self.client.wait(self.lane.pool.upstream.queue_timeout_s)
-            elif not self.over:
+            elif self.stage != OVER:
                 self.client.wait_forever()  # the attempt to connect has a bound of its own
             return
         if not self.head.idempotent and not connection.quiet():
@@ -107,7 +104,8 @@ class Exchange:
         """Send what is here of the request."""
         client = self.client
         self._conn = connection
-        connection.begin(self)
+        self.stage = SENT
+        connection.exchange, connection.heard = self, False
         if client.write_blocked:
             connection.pause()
         self.send()
@@ -159,40 +157,40 @@ class Exchange:
 
     # --- the answer
 
-    def interim(self, status: int, reason: bytes, lines: list[bytes]) -> list[bytes]:
+    def interim(self, status: int, head: AnswerHead) -> list[bytes]:
         """A 1xx answer as the client gets it; HTTP/1.0 knows none (RFC 9110 §15.2)."""
         if status == 101 and not self.head.upgrade:
             self.garbled("it switched protocols unasked")
             return []
         if self.head.http_1_0:
             return []
-        out = [status_line(status, reason), *lines]
+        out = [b"HTTP/1.1", head.passing]
         if status == 101:
-            self.switching = True
-            out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self.head.upgrade)
+            self.stage = SWITCHING
+            out.append(b"\r\nConnection: Upgrade\r\nUpgrade: " + self.head.upgrade)
             self._record(failed=False)
-        out.append(b"\r\n")
+        out.append(b"\r\n\r\n")
         return out
 
-    def answer(self, status: int, reason: bytes, lines: list[bytes], body: int) -> list[bytes]:
-        """The final answer's head as the client gets it; `body` is the upstream's framing."""
-        self.answering = True
+    def answer(self, status: int, head: AnswerHead) -> list[bytes]:
+        """The final answer's head as the client gets it."""
+        self.stage = ANSWERING
         self._record(failed=status >= 500)
-        out = [status_line(status, reason), *lines]
+        out = [b"HTTP/1.1", head.passing]
         if not self.received and status >= 400:
             self.keep_alive = False  # the rest of the request is not wanted
-        if body >= CHUNKED:  # or until the connection closes
+        if head.body >= CHUNKED:  # or until the connection closes
             if self.head.http_1_0:
                 self.keep_alive = False
             else:
                 self.chunked_answer = True
-                out.append(b"Transfer-Encoding: chunked\r\n")
+                out.append(b"\r\nTransfer-Encoding: chunked")
         if not self.keep_alive or self.client.plane.draining:
             self.keep_alive = False
-            out.append(b"Connection: close\r\n")
+            out.append(b"\r\nConnection: close")
         elif self.head.http_1_0:
-            out.append(b"Connection: keep-alive\r\n")
-        out.append(b"\r\n")
+            out.append(b"\r\nConnection: keep-alive")
+        out.append(b"\r\n\r\n")
         return out
 
     def _record(self, *, failed: bool) -> None:
@@ -200,8 +198,8 @@ class Exchange:
 
     def answered(self, *, reusable: bool) -> None:
         """The answer has been handed to the client whole."""
+        self.stage = OVER
         self._release(reusable=reusable and self.received and not self._pending)
-        self.over = True
         self.client.finished(self)
 
     def switch(self, leftover: bytes) -> None:
@@ -210,7 +208,7 @@ class Exchange:
         if connection is None:
             return
         connection.exchange = None
-        self.over = True
+        self.stage = OVER
         Tunnel(self.client, connection, self.lane.pool).start(leftover)
 
     # --- ends that nobody wished for
@@ -241,7 +239,7 @@ class Exchange:
     def expire(self) -> None:
         """The upstream took too long."""
         name = self.lane.pool.name
-        if self.queued:
+        if self.stage == QUEUED:
             self.fail(overloaded(name, "had no connection free in time"))
         else:
             self._release(reusable=False)
@@ -249,32 +247,34 @@ class Exchange:
 
     def fail(self, fault: Fault) -> None:
         """End with an answer of the proxy's own, or by breaking an answer that has begun."""
-        if self.queued:
+        if self.stage == QUEUED:
             self.lane.pool.forget(self)
+        begun = self.stage >= ANSWERING
+        self.stage = OVER
         self._release(reusable=False)
-        self.over = True
         if fault.by_upstream:
-            if self.answering:
+            if begun:
                 self.lane.tally.failures += 1
             else:
                 self._record(failed=True)
             request_id = self.head.request_id.decode("latin-1")
             log.warning("%s: %s (request %s)", self.lane.route, fault.detail, request_id)
-        if self.answering:
+        if begun:
             self.client.abort()
         else:
             self.client.fail(self, fault)
 
     def abandon(self) -> None:
         """The client is gone: nothing is counted against anybody."""
-        self.over = True
-        if self.queued:
+        if self.stage == QUEUED:
             self.lane.pool.forget(self)
+        self.stage = OVER
         self._release(reusable=False)
 
     def _release(self, *, reusable: bool) -> None:
         connection, self._conn = self._conn, None
         if connection is not None:
             connection.exchange = None
-            connection.resume()
+            if connection.paused:
+                connection.resume()
             self.lane.pool.give_back(connection, reusable=reusable)

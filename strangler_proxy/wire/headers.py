@@ -53,23 +53,6 @@ def classify(name: bytes) -> Kind:
     return _KINDS.get(low, PLAIN)
 
 
-_RESPONSE_KINDS = {
-    b"connection": CONNECTION,
-    b"keep-alive": DROP,
-    b"proxy-connection": DROP,
-    b"te": DROP,
-    b"transfer-encoding": CODING,
-    b"upgrade": UPGRADE,
-    b"content-length": LENGTH,
-}
-
-
-@lru_cache(maxsize=4096)
-def classify_answer(name: bytes) -> Kind:
-    """Say how a response's field of this name is treated, whatever its case."""
-    return _RESPONSE_KINDS.get(name.lower(), PLAIN)
-
-
 # Connection may name fields of this hop, but not take away what the message itself stands on.
 _KEPT = frozenset({HOST, LENGTH, CODING, REQUEST_ID, FORWARDED, VIA})
 _USUAL_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b""})

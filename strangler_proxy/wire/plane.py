@@ -6,7 +6,8 @@ The clock is read a few times a second by `tick`, not for each request: deadline
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from typing import Protocol, cast
 
 from strangler_proxy.config import Config
 from strangler_proxy.routing import Entry, RouteTable
@@ -16,6 +17,8 @@ from strangler_proxy.wire.pool import Pool
 from strangler_proxy.wire.request import RequestHead
 
 TICK_S = 0.25
+CACHED_PATHS = 8192
+LONGEST_CACHED_PATH = 256
 
 
 class Watched(Protocol):
@@ -79,9 +82,7 @@ class DataPlane:
         replaced = [pool for name, pool in self.pools.items() if pools.get(name) is not pool]
         self.config, self.pools = config, pools
         self._table, self._lanes = table, {}
-        self._fixed = {
-            entry: self._lane(entry, entry.fixed.upstream) for entry in table.entries if entry.fixed
-        }
+        self._find_cached = lru_cache(CACHED_PATHS)(self._find)
         self.limits, self.timeouts = config.limits, config.timeouts
         self.trusted = tuple(ipaddress.ip_network(text) for text in config.trusted_proxies)
         for pool in replaced:
@@ -90,12 +91,19 @@ class DataPlane:
 
     def lane(self, client: Caller, head: RequestHead) -> Lane:
         """Choose who answers; who the caller is matters only when a route splits its callers."""
-        entry = self._table.match(head.method, head.path)
-        lane = self._fixed.get(entry)
-        if lane is None:
-            caller = client.caller(head, entry.sticky)
-            lane = self._lane(entry, entry.decide(caller).upstream)
-        return lane
+        if len(head.path) > LONGEST_CACHED_PATH:  # a cache of these would fill the memory
+            found = self._find(head.method, head.path)
+        else:
+            found = self._find_cached(head.method, head.path)
+        if type(found) is Lane:
+            return found
+        entry = cast(Entry, found)
+        return self._lane(entry, entry.decide(client.caller(head, entry.sticky)).upstream)
+
+    def _find(self, method: bytes, path: bytes) -> Lane | Entry:
+        """The lane of a route that has one, the entry of a route that splits its callers."""
+        entry = self._table.match(method, path)
+        return self._lane(entry, entry.fixed.upstream) if entry.fixed else entry
 
     def _lane(self, entry: Entry, upstream: str) -> Lane:
         key = (entry.name, upstream)

@@ -9,11 +9,11 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from strangler_proxy.config import Upstream
+from strangler_proxy.wire.exchange import OVER, QUEUED, WAITING, Exchange
 from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
 from strangler_proxy.wire.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
-    from strangler_proxy.wire.exchange import Exchange
     from strangler_proxy.wire.plane import DataPlane
 
 
@@ -34,7 +34,7 @@ class Pool:
         self._retired = False
         self._context = client_context(upstream)
 
-    def lend(self, exchange: "Exchange", *, fresh: bool) -> UpstreamConnection | None:
+    def lend(self, exchange: Exchange, *, fresh: bool) -> UpstreamConnection | None:
         """Give a connection now, or None and call `exchange.connected` or `.fail` later.
 
         `fresh`: only a newly opened connection will do.
@@ -51,12 +51,12 @@ class Pool:
             self._dial(exchange)
         elif len(self._waiting) < self.upstream.queue:
             self._waiting.append(exchange)
-            exchange.queued = True
+            exchange.stage = QUEUED
         else:
             exchange.fail(overloaded(self.name, "has no connection free, and its queue is full"))
         return None
 
-    def forget(self, exchange: "Exchange") -> None:
+    def forget(self, exchange: Exchange) -> None:
         """Take an exchange that gave up waiting out of the queue."""
         if exchange in self._waiting:
             self._waiting.remove(exchange)
@@ -92,10 +92,10 @@ class Pool:
     def _serve_waiting(self) -> None:
         while self._waiting and self.in_use < self.upstream.max_connections:
             exchange = self._waiting.popleft()
-            exchange.queued = False
+            exchange.stage = WAITING
             exchange.acquire()
 
-    def _dial(self, exchange: "Exchange") -> None:
+    def _dial(self, exchange: Exchange) -> None:
         if len(self._idle) + self.in_use >= self.upstream.max_connections:
             self._idle.popleft().close()
         self.in_use += 1
@@ -103,7 +103,7 @@ class Pool:
         self._dials.add(task)
         task.add_done_callback(self._dials.discard)
 
-    async def _connect(self, exchange: "Exchange") -> None:
+    async def _connect(self, exchange: Exchange) -> None:
         address, tls = self.upstream.origin.address, self.upstream.tls
         loop = asyncio.get_running_loop()
         try:
@@ -124,14 +124,14 @@ class Pool:
             reason = getattr(fault, "strerror", None) or str(fault) or type(fault).__name__
             self._not_connected(exchange, bad_gateway(self.name, f"cannot be reached: {reason}"))
         else:
-            if exchange.over:
+            if exchange.stage == OVER:
                 self.give_back(connection, reusable=True)
             else:
                 exchange.connected(connection)
 
-    def _not_connected(self, exchange: "Exchange", fault: Fault) -> None:
+    def _not_connected(self, exchange: Exchange, fault: Fault) -> None:
         self.in_use -= 1
-        if not exchange.over:
+        if exchange.stage != OVER:
             exchange.fail(fault)
         self._serve_waiting()
 

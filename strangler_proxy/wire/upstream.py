@@ -13,24 +13,26 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from strangler_proxy.wire import response
-from strangler_proxy.wire.headers import LENGTH, Special, classify_answer, fields, may_be_trailer
-from strangler_proxy.wire.response import UNTIL_CLOSE
+from strangler_proxy.wire.exchange import OVER, SWITCHING, Exchange
+from strangler_proxy.wire.request import COUNTED
+from strangler_proxy.wire.response import UNKNOWN, UNTIL_CLOSE
 
 if TYPE_CHECKING:
-    from strangler_proxy.wire.exchange import Exchange
     from strangler_proxy.wire.pool import Pool
     from strangler_proxy.wire.tunnel import Tunnel
 
 LONGEST_HEAD_BYTES = 262_144
+LONG_BODY_BYTES = 65_536
+_H = ord("H")
 
 
 class UpstreamConnection(asyncio.Protocol):
     """One connection to an upstream; idle, or lent to one exchange."""
 
     __slots__ = (
-        "_body", "_done", "_keep_alive", "_leftover", "_lines", "_out", "_parser",
-        "_paused", "_pool", "_readable", "_reason", "_spare", "_special", "_surplus",
-        "exchange", "heard", "idle_since", "transport", "tunnel", "write_blocked",
+        "_body", "_done", "_keep_alive", "_left", "_leftover", "_out", "_parser",
+        "_pool", "_raw", "_readable", "_spare", "_surplus",
+        "exchange", "heard", "idle_since", "paused", "transport", "tunnel", "write_blocked",
     )  # fmt: skip
     transport: asyncio.Transport
 
@@ -39,15 +41,16 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._readable: select.poll | None = None
         self._spare: socket.socket | None = None
-        self._paused = False
+        self.paused = False
         self.exchange: Exchange | None = None
         self.tunnel: Tunnel | None = None
         self.idle_since = 0.0
         self.heard = False
         self.write_blocked = False
-        self._lines: list[bytes] = []
-        self._special: list[Special] = []
-        self._reason = b""
+        self._raw = b""
+        """What came since a message began, until its head is whole."""
+        self._left = 0
+        """Bytes missing of a long body that is passed on without being looked at."""
         self._out: list[bytes] = []
         self._body: int | None = None
         self._done = False
@@ -56,11 +59,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._leftover = b""
 
     # --- lending
-
-    def begin(self, exchange: "Exchange") -> None:
-        """Serve an exchange: what arrives from now on is its answer."""
-        self.exchange = exchange
-        self.heard = False
 
     def quiet(self) -> bool:
         """Ask the kernel whether the upstream has closed (or spoken) while nobody was looking."""
@@ -72,14 +70,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Read no more of the answer for now."""
-        if not self._paused and not self.transport.is_closing():
-            self._paused = True
+        if not self.paused and not self.transport.is_closing():
+            self.paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
-        if self._paused and not self.transport.is_closing():
-            self._paused = False
+        if self.paused and not self.transport.is_closing():
+            self.paused = False
             self.transport.resume_reading()
 
     def watch_for_early_answer(self) -> None:
@@ -121,6 +119,11 @@ class UpstreamConnection(asyncio.Protocol):
             self.close()
             return
         self.heard = True
+        if self._left:
+            self._pass_body(exchange, data)
+            return
+        if self._body is None:
+            self._raw = self._raw + data if self._raw else data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as switch:
@@ -130,7 +133,7 @@ class UpstreamConnection(asyncio.Protocol):
                 exchange.garbled(str(fault))
                 return
             self._surplus = True
-        if not exchange.over:
+        if exchange.stage != OVER:
             self._hand_on(exchange)
 
     def eof_received(self) -> bool:
@@ -190,35 +193,30 @@ class UpstreamConnection(asyncio.Protocol):
         if self._done:
             self._surplus = True
 
-    def on_status(self, reason: bytes) -> None:
-        """Collect the reason phrase."""
-        self._reason = self._reason + reason if self._reason else reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header line, or a trailer."""
-        kind = classify_answer(name)
-        if kind:
-            self._special.append((kind, name, value))
-            if kind != LENGTH:
-                return
-        self._lines += (name, b": ", value, b"\r\n")
-
     def on_headers_complete(self) -> None:
         """The head is whole: turn it into the one that the client gets."""
         exchange = self.exchange
         if exchange is None or self._done or self._surplus:
             return
-        lines, special, reason = self._lines, self._special, self._reason
-        self._lines, self._special, self._reason = [], [], b""
+        raw, self._raw = self._raw, b""
+        if raw[0] != _H:
+            raw = raw.lstrip(b"\r\n")
+        end = raw.index(b"\r\n\r\n")
         status = self._parser.get_status_code()
+        bodiless = exchange.head.method == b"HEAD"
+        head = response.read_head(raw[:end], status, bodiless=bodiless)
         if status < 200:
-            _, lines = response.read_head(status, lines, special, bodiless=True)
-            self._out += exchange.interim(status, reason, lines)
+            self._raw = raw[end + 4 :]
+            self._out += exchange.interim(status, head)
+            return
+        if head.body == UNKNOWN:
+            exchange.garbled("its Transfer-Encoding is not chunked")
             return
         self._keep_alive = self._parser.should_keep_alive()
-        bodiless = exchange.head.method == b"HEAD"
-        self._body, lines = response.read_head(status, lines, special, bodiless=bodiless)
-        self._out += exchange.answer(status, reason, lines, self._body)
+        self._body = head.body
+        self._out += exchange.answer(status, head)
+        if head.length > LONG_BODY_BYTES and head.body == COUNTED:
+            self._left = max(0, head.length - (len(raw) - end - 4))
         if bodiless:
             self._done = True
             # llhttp still expects the body that Content-Length promises; HEAD has none.
@@ -239,10 +237,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._done = True
         if self.exchange is not None and self.exchange.chunked_answer:
-            kept = [header for header in fields(self._lines) if may_be_trailer(header[0])]
-            trailers = b"".join(b"%b: %b\r\n" % header for header in kept)
-            self._lines, self._special = [], []
-            self._out.append(b"0\r\n%b\r\n" % trailers)
+            # Trailers are not asked for (TE does not pass), and so not passed (RFC 9112 §7.1.2).
+            self._out.append(b"0\r\n\r\n")
 
     # --- handing on
 
@@ -252,7 +248,18 @@ class UpstreamConnection(asyncio.Protocol):
         if self.exchange is not None and self.exchange.chunked_answer:
             self._out.append(b"0\r\n\r\n")
 
-    def _hand_on(self, exchange: "Exchange") -> None:
+    def _pass_body(self, exchange: Exchange, data: bytes) -> None:
+        """Pass on a piece of a long counted body as it is; the parser is not needed for it."""
+        left = self._left
+        self._left = max(0, left - len(data))
+        if not self._left:
+            self._done = True
+            self._surplus = len(data) > left
+            self._parser = httptools.HttpResponseParser(self)
+        self._out = [data[:left] if self._surplus else data]
+        self._hand_on(exchange)
+
+    def _hand_on(self, exchange: Exchange) -> None:
         out = self._out
         if out:
             self._out = []
@@ -262,13 +269,13 @@ class UpstreamConnection(asyncio.Protocol):
             self.exchange = self._body = None
             self._done = False
             exchange.answered(reusable=reusable)
-        elif exchange.switching:
+        elif exchange.stage == SWITCHING:
             exchange.switch(self._leftover)
         else:
             exchange.client.wait_for(exchange)
             if self._body is None:
                 self._check_head_size(exchange)
 
-    def _check_head_size(self, exchange: "Exchange") -> None:
-        if sum(map(len, self._lines)) > LONGEST_HEAD_BYTES:
+    def _check_head_size(self, exchange: Exchange) -> None:
+        if len(self._raw) > LONGEST_HEAD_BYTES:
             exchange.garbled(f"its head is longer than {LONGEST_HEAD_BYTES} bytes")

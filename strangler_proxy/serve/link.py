@@ -44,9 +44,10 @@ class Link:
     async def run(self) -> None:
         """Read until the other side is gone."""
         try:
-            while line := await self._reader.readline():
+            # A line without its end is the last breath of a process that was killed.
+            while (line := await self._reader.readline()).endswith(b"\n"):
                 await self._take(json.loads(line))
-        except ConnectionError:
+        except (ConnectionError, LinkClosed):
             pass
         finally:
             for future in self._awaited.values():

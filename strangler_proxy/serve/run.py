@@ -56,6 +56,7 @@ async def _until_told_to_stop(supervisor: Supervisor, path: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, changed.set)
+    changed.set()  # the file may have changed while the workers started
     watching = loop.create_task(_watch(path, changed))
     reloading = loop.create_task(_reload_when(changed, supervisor))
     try:
@@ -93,6 +94,8 @@ async def _reload_when(changed: asyncio.Event, supervisor: Supervisor) -> None:
             await supervisor.reload()
         except ConfigError as refused:
             log.error("the changed file is refused, the old one stays:\n%s", refused)  # noqa: TRY400 - the problems are the message
+        except (OSError, TimeoutError) as fault:
+            log.error("the changed file could not be taken over: %s", fault)  # noqa: TRY400 - told
 
 
 async def _stop(supervisor: Supervisor) -> None:

@@ -5,6 +5,7 @@ nothing anywhere.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
@@ -76,7 +77,8 @@ class Supervisor:
     async def _spawn(self, slot: int) -> Worker:
         ours, theirs = socket.socketpair()
         listening = self._sockets[slot]
-        with theirs:
+        with theirs, contextlib.ExitStack() as unless_started:
+            unless_started.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "strangler_proxy.serve.worker"),
@@ -84,6 +86,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(listening.fileno(), theirs.fileno()),
             )
+            unless_started.pop_all()
         return Worker(process, await Link.over(ours))
 
     async def _give(self, worker: Worker, config: Config, generation: int) -> None:
@@ -101,17 +104,31 @@ class Supervisor:
             if self._stopping:
                 return
             self._past += worker.last_counts
+            worker.last_counts = []
             quick = time.monotonic() - worker.started < _QUICK_DEATH_S
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S) if quick else 0.1
             log.error("worker %d died (%s); starting another", worker.process.pid, _ending(code))
             if quick:
                 await asyncio.sleep(pause_s)
             async with self._changing:
-                self._workers[slot] = await self._spawn(slot)
-                try:
-                    await self._give(self._workers[slot], self._config, self._generation)
-                except (ConfigError, LinkClosed, TimeoutError) as fault:
-                    log.error("the new worker does not serve: %s", fault or type(fault).__name__)  # noqa: TRY400 - no trace: the reason is told
+                if self._stopping:
+                    return
+                await self._replace(slot)
+                if self._stopping:
+                    _end(self._workers[slot])
+
+    async def _replace(self, slot: int) -> None:
+        try:
+            worker = self._workers[slot] = await self._spawn(slot)
+        except OSError as fault:  # no process to be had just now; the dead one is found dead again
+            log.error("no worker can be started: %s", fault)  # noqa: TRY400 - the reason is told
+            return
+        try:
+            await self._give(worker, self._config, self._generation)
+        except (ConfigError, LinkClosed, TimeoutError) as fault:
+            log.error("the new worker does not serve: %s", fault or type(fault).__name__)  # noqa: TRY400 - no trace: the reason is told
+            # Its clients would wait for ever on a socket that nobody reads: try with another.
+            _end(worker)
 
     async def reload(self) -> int:
         """Read the file again and serve by it; the generation that all workers now serve.
@@ -133,18 +150,23 @@ class Supervisor:
         given: list[Worker] = []
         try:
             for worker in list(self._workers.values()):
-                try:
-                    await self._give(worker, config, generation)
-                except LinkClosed:
-                    continue  # it has died; its successor gets the configuration that wins
                 given.append(worker)
+                with contextlib.suppress(LinkClosed):  # dead: its successor gets what wins
+                    await self._give(worker, config, generation)
         except (ConfigError, TimeoutError) as fault:
-            for worker in given:
-                await self._give(worker, self._config, self._generation)
+            await self._give_back(given)
             reason = str(fault) or "a worker did not confirm in time"
             raise ConfigError([Problem(str(self._path), None, "", reason)]) from fault
         self._config, self._digest, self._generation = config, digest(config), generation
         log.info("serving generation %d of %s", generation, self._path)
+
+    async def _give_back(self, workers: list[Worker]) -> None:
+        """Serve by the old configuration again; a worker that cannot even do that is replaced."""
+        for worker in workers:
+            try:
+                await self._give(worker, self._config, self._generation)
+            except (ConfigError, LinkClosed, TimeoutError):
+                _end(worker)
 
     def _unchangeable(self, config: Config) -> list[Problem]:
         old = self._config
@@ -219,6 +241,11 @@ class Supervisor:
 def digest(config: Config) -> str:
     """A short name for a configuration's content."""
     return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]
+
+
+def _end(worker: Worker) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        worker.process.kill()
 
 
 def _ending(code: int) -> str:

@@ -26,7 +26,7 @@ from strangler_proxy.wire.headers import (
     may_be_trailer,
 )
 from strangler_proxy.wire.identity import extended_lines, forwarded_lines, is_trusted
-from strangler_proxy.wire.request import RequestHead
+from strangler_proxy.wire.request import CHUNKED, RequestHead
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.plane import DataPlane
@@ -45,8 +45,8 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_after_upgrade", "_answering", "_closing", "_fault", "_head_bytes", "_host",
         "_identity", "_in_head", "_lines", "_lingered", "_parser", "_paused", "_peer",
-        "_pipeline", "_receiving", "_special", "_target", "_tls", "_trusted", "_tunnel",
-        "_turning", "_unsent", "_write_blocked", "deadline", "plane", "transport",
+        "_pipeline", "_receiving", "_special", "_stand_in", "_target", "_tls", "_trusted",
+        "_tunnel", "_turning", "_unsent", "_write_blocked", "deadline", "plane", "transport",
     )  # fmt: skip
     transport: asyncio.Transport
 
@@ -73,6 +73,7 @@ class ClientConnection(asyncio.Protocol):
         self._closing = False
         self._lingered = 0
         self._unsent = 0
+        self._stand_in = False
         self._paused = False
         self._write_blocked = False
         self._host: bytes | None = None
@@ -108,7 +109,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as switch:
-            self._after_upgrade = data[switch.args[0] :]
+            self._stopped_at_upgrade(data[switch.args[0] :])
         except httptools.HttpParserError as fault:
             self._malformed(fault)
         if self._receiving is None:
@@ -178,7 +179,7 @@ class ClientConnection(asyncio.Protocol):
         parser, target, self._target = self._parser, self._target, b""
         lines, self._lines = self._lines, []
         special, self._special = self._special, []
-        if self._fault is not None:
+        if self._fault is not None or self._stand_in:
             return
         limits = self.plane.limits
         if self._head_bytes > limits.header_bytes or len(lines) > 4 * limits.headers:
@@ -198,6 +199,8 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(Fault(413, f"the body is longer than {limits.body_bytes} bytes"))
         else:
             head.keep_alive = parser.should_keep_alive()
+            if head.body and parser.should_upgrade():
+                head.unread = head.body == CHUNKED or head.length > 0
             if len(self._pipeline) >= MAX_PIPELINED:
                 self._refuse(Fault(429, f"more than {MAX_PIPELINED} requests were sent ahead"))
                 return
@@ -218,6 +221,8 @@ class ClientConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """A request is whole."""
         exchange = self._receiving
+        if exchange is not None and exchange.head.unread:
+            return
         self._receiving = None
         self._head_bytes = 0
         trailers: list[Header] = []
@@ -257,6 +262,36 @@ class ClientConnection(asyncio.Protocol):
             if self._pipeline and self._pipeline[-1] is self._receiving:
                 self._pipeline.pop()  # it has not been started, and never reaches an upstream
             self._receiving = None
+
+    def _stopped_at_upgrade(self, rest: bytes) -> None:
+        """The parser reads no further than a request that asks for an upgrade.
+
+        What follows is that request's body, if it has one (curl and Java ask for h2c with POSTs as
+        well), or else waits until the upstream has answered.
+        """
+        exchange = self._receiving
+        if exchange is None:
+            self._after_upgrade = rest
+            return
+        head = exchange.head
+        self._parser = httptools.HttpRequestParser(self)
+        # A head of our own puts the new parser before the body; nothing is to be done about it.
+        self._stand_in = True
+        self._parser.feed_data(
+            b"POST / HTTP/1.1\r\n%b\r\n\r\n"
+            % (
+                b"Transfer-Encoding: chunked"
+                if head.body == CHUNKED
+                else b"Content-Length: %d" % head.length
+            )
+        )
+        self._stand_in = head.unread = False
+        try:
+            self._parser.feed_data(rest)
+        except httptools.HttpParserUpgrade as switch:
+            self._stopped_at_upgrade(rest[switch.args[0] :])
+        except httptools.HttpParserError as fault:
+            self._malformed(fault)
 
     # --- answering in order
 

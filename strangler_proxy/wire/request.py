@@ -62,6 +62,8 @@ class RequestHead:
     body: int = NO_BODY
     length: int = 0
     upgrade: bytes = b""
+    unread: bool = False
+    """It asks for an upgrade and has a body, which httptools then leaves unread."""
     request_id: bytes = b""
     forwarded: tuple[Header, ...] = ()
 

@@ -46,7 +46,7 @@ class ClientConnection(asyncio.Protocol):
         "_after_upgrade", "_answering", "_closing", "_fault", "_head_bytes", "_host",
         "_identity", "_in_head", "_lines", "_lingered", "_parser", "_paused", "_peer",
         "_pipeline", "_receiving", "_special", "_stand_in", "_target", "_tls", "_trusted",
-        "_tunnel", "_turning", "_unsent", "_write_blocked", "deadline", "plane", "transport",
+        "_tunnel", "_turning", "_unsent", "deadline", "plane", "transport", "write_blocked",
     )  # fmt: skip
     transport: asyncio.Transport
 
@@ -75,7 +75,7 @@ class ClientConnection(asyncio.Protocol):
         self._unsent = 0
         self._stand_in = False
         self._paused = False
-        self._write_blocked = False
+        self.write_blocked = False
         self._host: bytes | None = None
         self._identity = b""
 
@@ -143,7 +143,7 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the answer comes."""
-        self._write_blocked = True
+        self.write_blocked = True
         if self._tunnel is not None:
             self._tunnel.pause_upstream()
         elif self._answering is not None:
@@ -152,7 +152,7 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client has caught up."""
-        self._write_blocked = False
+        self.write_blocked = False
         if self._tunnel is not None:
             self._tunnel.resume_upstream()
         elif self._answering is not None:
@@ -380,13 +380,8 @@ class ClientConnection(asyncio.Protocol):
 
     def write_answer(self, pieces: list[bytes]) -> None:
         """Write a piece of the answer."""
-        if not self.transport.is_closing():
+        if pieces and not self.transport.is_closing():
             self.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-
-    @property
-    def write_blocked(self) -> bool:
-        """Whether the client has fallen behind."""
-        return self._write_blocked
 
     def regulate(self) -> None:
         """Read from the client only what can be passed on or has a place to wait."""
@@ -413,7 +408,7 @@ class ClientConnection(asyncio.Protocol):
 
     def wait_for(self, exchange: Exchange) -> None:
         """Expect the next piece of this request, or of its answer."""
-        if (exchange.received or exchange.blocked) and not self._write_blocked:
+        if (exchange.received or exchange.blocked) and not self.write_blocked:
             self.deadline = self.plane.now + exchange.lane.timeout_s
         else:
             self.deadline = self.plane.now + self.plane.timeouts.body_idle_s
@@ -424,7 +419,7 @@ class ClientConnection(asyncio.Protocol):
         exchange = self._answering
         if self._closing:
             self._stop_lingering()
-        elif self._tunnel is not None or self._write_blocked:
+        elif self._tunnel is not None or self.write_blocked:
             self.abort()
         elif exchange is None:
             if self._in_head:

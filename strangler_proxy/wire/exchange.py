@@ -86,19 +86,18 @@ class Exchange:
 
     def acquire(self) -> None:
         """Ask the pool for a connection; `connected` or `fail` follows, perhaps at once."""
-        connection = self.lane.pool.lend(self, fresh=self._fresh)
-        if connection is None:
-            if self.stage == QUEUED:
-                self.client.wait(self.lane.pool.upstream.queue_timeout_s)
-            elif self.stage != OVER:
-                self.client.wait_forever()  # the attempt to connect has a bound of its own
+        pool = self.lane.pool
+        connection = None if self._fresh else pool.take()
+        while connection is not None and not self.head.idempotent and not connection.quiet():
+            pool.give_back(connection, reusable=False)
+            connection = pool.take()
+        if connection is not None:
+            self.connected(connection)
             return
-        if not self.head.idempotent and not connection.quiet():
-            self.lane.pool.give_back(connection, reusable=False)
-            self._fresh = True
-            self.acquire()
-            return
-        self.connected(connection)
+        self.client.wait_forever()  # the attempt to connect has a bound of its own
+        pool.open(self)
+        if self.stage == QUEUED:
+            self.client.wait(pool.upstream.queue_timeout_s)
 
     def connected(self, connection: "UpstreamConnection") -> None:
         """Send what is here of the request."""
@@ -109,8 +108,10 @@ class Exchange:
         if client.write_blocked:
             connection.pause()
         self.send()
-        client.wait_for(self)
-        if not self.received:
+        if self.received:
+            client.deadline = client.plane.now + self.lane.timeout_s
+        else:
+            client.wait_for(self)
             connection.watch_for_early_answer()
             client.regulate()
 
@@ -119,18 +120,13 @@ class Exchange:
         connection, pieces = self._conn, self._pending
         if connection is None or not pieces:
             return False
-        if self.head.idempotent and not self._retried:
-            self._remember(pieces)
-        connection.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        self._pending = []
-        self.pending_bytes = 0
-        return True
-
-    def _remember(self, pieces: list[bytes]) -> None:
         if self._replay is None:
             self._replay = pieces
-        elif self.body_bytes <= REPLAYABLE_BYTES:
+        elif self.body_bytes <= REPLAYABLE_BYTES and self.head.idempotent:
             self._replay = self._replay + pieces
+        connection.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        self._pending, self.pending_bytes = [], 0
+        return True
 
     @property
     def blocked(self) -> bool:
@@ -175,7 +171,7 @@ class Exchange:
     def answer(self, status: int, head: AnswerHead) -> list[bytes]:
         """The final answer's head as the client gets it."""
         self.stage = ANSWERING
-        self._record(failed=status >= 500)
+        self.lane.tally.record(perf_counter() - self._started, failed=status >= 500)
         out = [b"HTTP/1.1", head.passing]
         if not self.received and status >= 400:
             self.keep_alive = False  # the rest of the request is not wanted
@@ -196,11 +192,18 @@ class Exchange:
     def _record(self, *, failed: bool) -> None:
         self.lane.tally.record(perf_counter() - self._started, failed=failed)
 
-    def answered(self, *, reusable: bool) -> None:
-        """The answer has been handed to the client whole."""
-        self.stage = OVER
-        self._release(reusable=reusable and self.received and not self._pending)
-        self.client.finished(self)
+    def finish(self, out: list[bytes], *, reusable: bool) -> None:
+        """Hand the last of the answer to the client, and the connection back to its pool."""
+        client, connection = self.client, self._conn
+        client.write_answer(out)
+        self.stage, self._conn = OVER, None
+        if connection is not None:
+            connection.exchange = None
+            if connection.paused:
+                connection.resume()
+            whole = self.received and not self._pending
+            self.lane.pool.give_back(connection, reusable=reusable and whole)
+        client.finished(self)
 
     def switch(self, leftover: bytes) -> None:
         """Both sides have left HTTP (101): from here on bytes pass as they are."""

@@ -31,22 +31,26 @@ class Pool:
         self._idle: deque[UpstreamConnection] = deque()
         self._waiting: deque[Exchange] = deque()
         self._dials: set[asyncio.Task[None]] = set()
-        self._retired = False
+        self._keeps = upstream.reuse != "never"
+        self._idle_s = upstream.idle_s
         self._context = client_context(upstream)
 
-    def lend(self, exchange: Exchange, *, fresh: bool) -> UpstreamConnection | None:
-        """Give a connection now, or None and call `exchange.connected` or `.fail` later.
+    def take(self) -> UpstreamConnection | None:
+        """Lend a kept connection that is still good, None if there is none."""
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if connection.good_until > self.plane.now and not connection.transport.is_closing():
+                self.in_use += 1
+                return connection
+            connection.close()
+        return None
 
-        `fresh`: only a newly opened connection will do.
+    def open(self, exchange: Exchange) -> None:
+        """Have a new connection opened: `exchange.connected` or `.fail` is called, perhaps at once.
+
+        Where no more may be open the exchange is queued.
         """
-        if not fresh and self.upstream.reuse != "never":
-            expired = self.plane.now - self.upstream.idle_s
-            while self._idle:
-                connection = self._idle.pop()
-                if connection.idle_since > expired and not connection.transport.is_closing():
-                    self.in_use += 1
-                    return connection
-                connection.close()
         if self.in_use < self.upstream.max_connections:
             self._dial(exchange)
         elif len(self._waiting) < self.upstream.queue:
@@ -54,7 +58,6 @@ class Pool:
             exchange.stage = QUEUED
         else:
             exchange.fail(overloaded(self.name, "has no connection free, and its queue is full"))
-        return None
 
     def forget(self, exchange: Exchange) -> None:
         """Take an exchange that gave up waiting out of the queue."""
@@ -64,11 +67,11 @@ class Pool:
     def give_back(self, connection: UpstreamConnection, *, reusable: bool) -> None:
         """Take a lent connection back; the next in the queue gets it, or a new one in its place."""
         self.in_use -= 1
-        if not reusable or self._retired or self.upstream.reuse == "never":
-            connection.close()
-        else:
-            connection.idle_since = self.plane.now
+        if reusable and self._keeps:
+            connection.good_until = self.plane.now + self._idle_s
             self._idle.append(connection)
+        else:
+            connection.close()
         if self._waiting:
             self._serve_waiting()
 
@@ -79,13 +82,12 @@ class Pool:
 
     def close_idle(self, now: float) -> None:
         """Close what has not been used for too long; the oldest come first."""
-        expired = now - self.upstream.idle_s
-        while self._idle and self._idle[0].idle_since <= expired:
+        while self._idle and self._idle[0].good_until <= now:
             self._idle.popleft().close()
 
     def retire(self) -> None:
         """Serve those who wait, keep nothing: the upstream's settings have been replaced."""
-        self._retired = True
+        self._keeps = False
         while self._idle:
             self._idle.pop().close()
 

@@ -32,7 +32,7 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_body", "_done", "_keep_alive", "_left", "_leftover", "_out", "_parser",
         "_pool", "_raw", "_readable", "_spare", "_surplus",
-        "exchange", "heard", "idle_since", "paused", "transport", "tunnel", "write_blocked",
+        "exchange", "good_until", "heard", "paused", "transport", "tunnel", "write_blocked",
     )  # fmt: skip
     transport: asyncio.Transport
 
@@ -44,7 +44,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.paused = False
         self.exchange: Exchange | None = None
         self.tunnel: Tunnel | None = None
-        self.idle_since = 0.0
+        self.good_until = 0.0
         self.heard = False
         self.write_blocked = False
         self._raw = b""
@@ -133,7 +133,9 @@ class UpstreamConnection(asyncio.Protocol):
                 exchange.garbled(str(fault))
                 return
             self._surplus = True
-        if exchange.stage != OVER:
+        if self._done:
+            self._end(exchange)
+        elif exchange.stage != OVER:
             self._hand_on(exchange)
 
     def eof_received(self) -> bool:
@@ -143,7 +145,7 @@ class UpstreamConnection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is not None and self._body == UNTIL_CLOSE and not self._done:
             self._end_until_close()
-            self._hand_on(exchange)
+            self._end(exchange)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -196,7 +198,7 @@ class UpstreamConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is whole: turn it into the one that the client gets."""
         exchange = self.exchange
-        if exchange is None or self._done or self._surplus:
+        if exchange is None or self._done:
             return
         raw, self._raw = self._raw, b""
         if raw[0] != _H:
@@ -257,19 +259,23 @@ class UpstreamConnection(asyncio.Protocol):
             self._surplus = len(data) > left
             self._parser = httptools.HttpResponseParser(self)
         self._out = [data[:left] if self._surplus else data]
-        self._hand_on(exchange)
+        if self._done:
+            self._end(exchange)
+        else:
+            self._hand_on(exchange)
+
+    def _end(self, exchange: Exchange) -> None:
+        """Hand on the last of an answer."""
+        out, self._out = self._out, []
+        self._body, self._done = None, False
+        exchange.finish(out, reusable=self._keep_alive and not self._surplus)
 
     def _hand_on(self, exchange: Exchange) -> None:
-        out = self._out
+        """Hand on what is here of an answer."""
+        out, self._out = self._out, []
         if out:
-            self._out = []
             exchange.client.write_answer(out)
-        if self._done:
-            reusable = self._keep_alive and not self._surplus
-            self.exchange = self._body = None
-            self._done = False
-            exchange.answered(reusable=reusable)
-        elif exchange.stage == SWITCHING:
+        if exchange.stage == SWITCHING:
             exchange.switch(self._leftover)
         else:
             exchange.client.wait_for(exchange)

@@ -85,24 +85,13 @@ def read_head(
     if method in _NOT_FORWARDED:
         return Fault(501, f"{method.decode()} is not forwarded")
     head = RequestHead(method, target, lines, version == "1.0", method in IDEMPOTENT)
-    fault = _read_special(head, special) or _read_target(head)
-    return fault or head
-
-
-@lru_cache(maxsize=1024)
-def _is_host(value: bytes) -> bool:
-    return _HOST.fullmatch(value) is not None
-
-
-def _read_special(head: RequestHead, special: list[Special]) -> Fault | None:
-    """Take what the special fields say into `head`; the first contradiction refuses the request."""
     hosts = 0
     unusual: list[Special] = []
     for field in special:
         kind, _, value = field
         if kind == HOST:
             hosts += 1
-            head.host = value.strip(b" \t")
+            head.host = value
         elif kind == LENGTH:
             head.body, head.length = COUNTED, int(value)
         elif kind == REQUEST_ID:
@@ -110,15 +99,33 @@ def _read_special(head: RequestHead, special: list[Special]) -> Fault | None:
                 head.request_id = value
         elif kind != DROP and not (kind == CONNECTION and value in _PLAIN_CONNECTION):
             unusual.append(field)
+    if hosts != 1 or not _is_host(head.host):
+        if fault := _read_odd_host(head, hosts):
+            return fault
+    if unusual and (fault := _read_unusual(head, unusual)):
+        return fault
+    if target.startswith(b"/") and b"#" not in target:
+        head.path = target.partition(b"?")[0]
+        return head
+    return _read_odd_target(head) or head
+
+
+@lru_cache(maxsize=1024)
+def _is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value) is not None
+
+
+def _read_odd_host(head: RequestHead, hosts: int) -> Fault | None:
     if hosts > 1:
         return bad_request("the request has more than one Host")
     if not hosts:
         if not head.http_1_0:
             return bad_request("the request has no Host")
         head.lines = [b"Host", b": ", b"", b"\r\n", *head.lines]  # RFC 9112 §3.2: 1.1 has one
+    head.host = head.host.strip(b" \t")
     if not _is_host(head.host):
         return bad_request("the Host is not a host and port")
-    return _read_unusual(head, unusual) if unusual else None
+    return None
 
 
 # What Connection says almost always; llhttp's should_keep_alive has understood it.
@@ -192,14 +199,10 @@ def _read_max_forwards(head: RequestHead, limits: list[Header]) -> Fault | None:
     return None
 
 
-def _read_target(head: RequestHead) -> Fault | None:
-    target = head.target
-    if b"#" in target:
+def _read_odd_target(head: RequestHead) -> Fault | None:
+    if b"#" in head.target:
         return bad_request("the request target has a fragment")
-    if target.startswith(b"/"):
-        head.path = target.partition(b"?")[0]
-        return None
-    if target == b"*" and head.method == b"OPTIONS":
+    if head.target == b"*" and head.method == b"OPTIONS":
         head.path = b"*"
         return None
     return _read_absolute_form(head)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
 from strangler_proxy.wire.request import CHUNKED, RequestHead, write_head
-from strangler_proxy.wire.response import AnswerHead
 from strangler_proxy.wire.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -153,40 +152,40 @@ class Exchange:
 
     # --- the answer
 
-    def interim(self, status: int, head: AnswerHead) -> list[bytes]:
+    def interim(self, status: int, passing: bytes) -> list[bytes]:
         """A 1xx answer as the client gets it; HTTP/1.0 knows none (RFC 9110 §15.2)."""
         if status == 101 and not self.head.upgrade:
             self.garbled("it switched protocols unasked")
             return []
         if self.head.http_1_0:
             return []
-        out = [b"HTTP/1.1", head.passing]
+        out = [b"HTTP/1.1", passing]
         if status == 101:
             self.stage = SWITCHING
-            out.append(b"\r\nConnection: Upgrade\r\nUpgrade: " + self.head.upgrade)
+            out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self.head.upgrade)
             self._record(failed=False)
-        out.append(b"\r\n\r\n")
+        out.append(b"\r\n")
         return out
 
-    def answer(self, status: int, head: AnswerHead) -> list[bytes]:
-        """The final answer's head as the client gets it."""
+    def answer(self, status: int, passing: bytes, body: int) -> list[bytes]:
+        """The final answer's head as the client gets it; `body` is the upstream's framing."""
         self.stage = ANSWERING
         self.lane.tally.record(perf_counter() - self._started, failed=status >= 500)
-        out = [b"HTTP/1.1", head.passing]
+        out = [b"HTTP/1.1", passing]
         if not self.received and status >= 400:
             self.keep_alive = False  # the rest of the request is not wanted
-        if head.body >= CHUNKED:  # or until the connection closes
+        if body >= CHUNKED:  # or until the connection closes
             if self.head.http_1_0:
                 self.keep_alive = False
             else:
                 self.chunked_answer = True
-                out.append(b"\r\nTransfer-Encoding: chunked")
+                out.append(b"Transfer-Encoding: chunked\r\n")
         if not self.keep_alive or self.client.plane.draining:
             self.keep_alive = False
-            out.append(b"\r\nConnection: close")
+            out.append(b"Connection: close\r\n")
         elif self.head.http_1_0:
-            out.append(b"\r\nConnection: keep-alive")
-        out.append(b"\r\n\r\n")
+            out.append(b"Connection: keep-alive\r\n")
+        out.append(b"\r\n")
         return out
 
     def _record(self, *, failed: bool) -> None:

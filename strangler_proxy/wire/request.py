@@ -99,9 +99,8 @@ def read_head(
                 head.request_id = value
         elif kind != DROP and not (kind == CONNECTION and value in _PLAIN_CONNECTION):
             unusual.append(field)
-    if hosts != 1 or not _is_host(head.host):
-        if fault := _read_odd_host(head, hosts):
-            return fault
+    if (hosts != 1 or not _is_host(head.host)) and (fault := _read_odd_host(head, hosts)):
+        return fault
     if unusual and (fault := _read_unusual(head, unusual)):
         return fault
     if target.startswith(b"/") and b"#" not in target:

@@ -206,19 +206,19 @@ class UpstreamConnection(asyncio.Protocol):
         end = raw.index(b"\r\n\r\n")
         status = self._parser.get_status_code()
         bodiless = exchange.head.method == b"HEAD"
-        head = response.read_head(raw[:end], status, bodiless=bodiless)
+        passing, body, length = response.read_head(raw[: end + 2], status, bodiless=bodiless)
         if status < 200:
             self._raw = raw[end + 4 :]
-            self._out += exchange.interim(status, head)
+            self._out += exchange.interim(status, passing)
             return
-        if head.body == UNKNOWN:
+        if body == UNKNOWN:
             exchange.garbled("its Transfer-Encoding is not chunked")
             return
         self._keep_alive = self._parser.should_keep_alive()
-        self._body = head.body
-        self._out += exchange.answer(status, head)
-        if head.length > LONG_BODY_BYTES and head.body == COUNTED:
-            self._left = max(0, head.length - (len(raw) - end - 4))
+        self._body = body
+        self._out += exchange.answer(status, passing, body)
+        if length > LONG_BODY_BYTES and body == COUNTED:
+            self._left = max(0, length - (len(raw) - end - 4))
         if bodiless:
             self._done = True
             # llhttp still expects the body that Content-Length promises; HEAD has none.

@@ -45,9 +45,17 @@ class Client:
         sock.settimeout(timeout_s)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        sock.connect(("127.0.0.1", port))
+        try:
+            sock.connect(("127.0.0.1", port))
+        except OSError:
+            sock.close()
+            raise
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock = tls.wrap_socket(sock, server_hostname="localhost") if tls else sock
+        self.sock = sock
+        if tls is not None:
+            self.sock = tls.wrap_socket(
+                sock, server_hostname="localhost", suppress_ragged_eofs=False
+            )
         self.stream = Stream(self.sock)
 
     def send(self, data: bytes) -> None:

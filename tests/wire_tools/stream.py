@@ -40,9 +40,11 @@ class Message:
 class Stream:
     """A socket with a buffer; every wait is bounded by the socket's timeout."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, extensions: bool = False) -> None:
         self.sock = sock
         self.buffer = bytearray()
+        self._extensions = extensions
+        """Whether chunks may have extensions; the proxy itself writes none."""
 
     def fill(self) -> bool:
         """Read some more; false at the peer's end."""
@@ -99,6 +101,8 @@ class Stream:
 
     def _chunk_size(self) -> bytes:
         line = self.until(b"\r\n")
+        if self._extensions:
+            line = line.partition(b";")[0]
         assert re.fullmatch(rb"[0-9a-fA-F]{1,16}", line), line
         return line
 

@@ -126,7 +126,7 @@ def _rule_mistakes(
         return  # told already, with the route's shape
     try:
         Map([Rule(rule, endpoint=name)])
-    except (ValueError, LookupError, TypeError, RoutingException) as fault:
+    except (ValueError, LookupError, TypeError, SyntaxError, RoutingException) as fault:
         yield where, f"'{rule}' is not a path rule as Flask knows them: {fault}"
         return
     for method in sorted(methods or {"*"}):

@@ -193,7 +193,7 @@ def test_slow_reader_holds_the_other_side_of_a_tunnel_back(bench: Bench) -> None
     until(
         lambda: bench.proxy.call(
             lambda: any(
-                c._write_blocked
+                c.write_blocked
                 for c in bench.proxy.plane.connections  # type: ignore[attr-defined]
             )
         ),

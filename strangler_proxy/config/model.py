@@ -43,6 +43,16 @@ def _address(text: str) -> str:
     return text
 
 
+def _origin(url: str) -> str:
+    parse_origin(url)
+    return url
+
+
+def _match(text: str) -> str:
+    split_match(text)
+    return text
+
+
 def _network(text: str) -> str:
     ipaddress.ip_network(text)
     return text
@@ -114,7 +124,7 @@ class Timeouts(Frozen):
 class Upstream(Frozen):
     """One server that can answer: the monolith or an extracted service."""
 
-    url: str
+    url: Annotated[str, AfterValidator(_origin)]
     health: str | None = Field(None, pattern=r"^/", description="path that answers 200 when well")
     connect_timeout_s: Seconds = 2
     idle_s: Seconds = Field(
@@ -129,11 +139,6 @@ class Upstream(Frozen):
     )
     queue_timeout_s: Seconds = 5
     tls: UpstreamTls = UpstreamTls()
-
-    @model_validator(mode="after")
-    def _url_is_an_origin(self) -> "Upstream":
-        parse_origin(self.url)
-        return self
 
     @cached_property
     def origin(self) -> Origin:
@@ -178,7 +183,7 @@ class Route(Frozen):
     """A method set and a Werkzeug path rule, and who answers it."""
 
     name: Name
-    match: str
+    match: Annotated[str, AfterValidator(_match)]
     control: str
     candidate: str | None = None
     serve: Annotated[
@@ -192,8 +197,7 @@ class Route(Frozen):
     )
 
     @model_validator(mode="after")
-    def _match_is_readable(self) -> "Route":
-        split_match(self.match)
+    def _candidate_is_there_when_served(self) -> "Route":
         if self.serve.candidate_percent and self.candidate is None:
             raise ValueError("serve names the candidate, but the route has none: add candidate")
         return self

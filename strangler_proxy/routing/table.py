@@ -64,7 +64,9 @@ class RouteTable:
                 # The control would answer with a redirect to the slash (or the merged slashes).
                 # That answer belongs to whoever serves the path it points to.
                 text = _path_of(redirect.new_url)
-            except HTTPException:
+            except (HTTPException, ValueError, TypeError):
+                # Converters raise these as well, on digits beyond counting or a bound that is
+                # none; the control then answers 500, as it always has.
                 return self.default
             else:
                 return self._entries[endpoint]

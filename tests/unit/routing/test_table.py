@@ -29,7 +29,12 @@ SEGMENTS = st.sampled_from(
             "<string(length=2):code>",
         ),
         *("<path:rest>", "<float:x>", "<uuid:u>", "<any(a,posts):kind>", "p-<int:id>", "<a>.<b>"),
-        *("<int(min=3):big>", "<float(signed=True):y>", "<string(minlength=2):long>"),
+        *(
+            "<int(min=3):big>",
+            "<int(max=x):odd>",
+            "<float(signed=True):y>",
+            "<string(minlength=2):long>",
+        ),
     ]
 )
 RULES = st.tuples(st.lists(SEGMENTS, min_size=0, max_size=3), st.booleans()).map(
@@ -118,7 +123,7 @@ def endpoint(app: Flask, method: str, path: str) -> str | None:
         except RequestRedirect as redirect:
             path = redirect.new_url.partition("://")[2].partition("/")[2]
             path = "/" + path.partition("?")[0]
-        except (HTTPException, ValueError):
+        except (HTTPException, ValueError, TypeError):
             return None
     return None
 

@@ -1,0 +1,129 @@
+"""An edit changes the serve lines it was asked to change, and nothing else in the file."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from strangler_proxy.config import ConfigError, Serve, edit_serve, load
+
+NAMES = ("first", "second", "third", "fourth")
+TEXT = """\
+# The head of the file
+listen:   127.0.0.1:8000   # odd spacing
+
+upstreams:
+    old: {url: "http://127.0.0.1:5000"}
+    new:
+        url: 'http://127.0.0.1:3003'   # quoted
+default: old
+routes:
+  # A comment before the first.
+  - name: first
+    match: POST /first
+    control: old
+    candidate: new
+    serve: control                  # control | candidate | {candidate_percent: 5}
+    timeout_s: 10
+
+  - {name: second, match: /second, control: old, candidate: new}   # in one line
+  - name: "third"
+    match: >-
+      GET /third
+    control: old
+    candidate: new   # no serve yet
+    compare:
+      ignore: [ "$.a",   '$.b' ]
+  - name: fourth
+    match: GET /fourth
+    control: old
+    candidate: new
+    serve: {candidate_percent: 5, sticky: "header:x-user"}   # five
+# The end.
+"""
+LONG = f"# {'never folded ' * 30}\n"
+SERVES = st.builds(
+    lambda percent, sticky: Serve(candidate_percent=percent, sticky=sticky),
+    st.sampled_from([0, 1, 50, 99, 100]),
+    st.sampled_from(["client", "header:authorization", "cookie:id"]),
+)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(edits=st.lists(st.dictionaries(st.sampled_from(NAMES), SERVES, min_size=1), max_size=4))
+def test_edits_set_what_was_asked_and_keep_every_comment(
+    tmp_path: Path, edits: list[dict[str, Serve]]
+) -> None:
+    path = tmp_path / "strangler.yaml"
+    path.write_text(LONG + TEXT)
+    wanted = {route.name: route.serve for route in load(path).routes}
+    for changes in edits:
+        edit_serve(path, changes)
+        wanted.update(changes)
+    served = {route.name: route.serve.candidate_percent for route in load(path).routes}
+    assert served == {name: serve.candidate_percent for name, serve in wanted.items()}
+    comments = [line.partition("#")[2] for line in (LONG + TEXT).splitlines() if "#" in line]
+    kept = [line.partition("#")[2] for line in path.read_text().splitlines() if "#" in line]
+    assert kept == comments
+
+
+def test_only_the_line_asked_for_differs_in_the_projects_own_file(tmp_path: Path) -> None:
+    source = Path("strangler.yaml").read_text()
+    path = tmp_path / "strangler.yaml"
+    path.write_text(source)
+    edit_serve(path, {"upload": Serve(candidate_percent=25)})
+    lines = list(zip(source.splitlines(), path.read_text().splitlines(), strict=True))
+    changed = [(old, new) for old, new in lines if old != new]
+    assert [new for _, new in changed] == ["    serve: {candidate_percent: 25, sticky: client}"]
+    edit_serve(path, {"upload": Serve(candidate_percent=0)})
+    assert path.read_text() == source
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("nowhere", "no route 'nowhere'"), ("alone", "no candidate")]
+)
+def test_refused_edit_leaves_the_file_as_it_was(tmp_path: Path, name: str, message: str) -> None:
+    path = tmp_path / "strangler.yaml"
+    text = TEXT.replace("# The end.", "  - {name: alone, match: /alone, control: old}")
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        edit_serve(path, {"first": Serve(candidate_percent=5), name: Serve(candidate_percent=5)})
+    assert path.read_text() == text
+    assert [entry.name for entry in tmp_path.iterdir()] == ["strangler.yaml"]
+
+
+def test_mode_and_link_of_the_file_are_kept(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.yaml", tmp_path / "strangler.yaml"
+    real.write_text(TEXT)
+    real.chmod(0o640)
+    link.symlink_to(real)
+    edit_serve(link, {"first": Serve(candidate_percent=100)})
+    assert link.is_symlink()
+    assert os.stat(real).st_mode & 0o777 == 0o640
+    assert "serve: candidate " in real.read_text()
+
+
+def test_edits_at_the_same_time_are_all_kept_and_no_reader_sees_a_half(tmp_path: Path) -> None:
+    path = tmp_path / "strangler.yaml"
+    path.write_text(TEXT)
+    writers = [
+        threading.Thread(target=lambda n=n: edit_serve(path, {n: Serve(candidate_percent=50)}))
+        for n in NAMES
+    ]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        load(path)
+    for writer in writers:
+        writer.join()
+    assert {route.serve.candidate_percent for route in load(path).routes} == {50}

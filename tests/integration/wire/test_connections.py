@@ -102,14 +102,18 @@ def test_waiting_too_long_in_the_queue_is_answered_503(bench: Bench) -> None:
     assert upstream.targets == ["/1", "/3"]
 
 
+@pytest.mark.parametrize("length", [3, 5])
 @pytest.mark.parametrize("how", ["reset", "close"])
-def test_client_that_hangs_up_while_queued_is_never_served(bench: Bench, how: str) -> None:
+def test_client_that_hangs_up_while_queued_is_never_served(
+    bench: Bench, how: str, length: int
+) -> None:
     gate = threading.Event()
-    upstream = bench.before(echo_when(gate), {"max_connections": 1, "reuse": "always"})
+    settings = {"max_connections": 1, "reuse": "always", "queue_timeout_s": 0.5}
+    upstream = bench.before(echo_when(gate), settings)
     first, second = bench.client(), bench.client()
     first.get("/1")
     until(lambda: upstream.requests, "the first is asked")
-    second.request("POST", "/2", "Content-Length: 5")
+    second.request("POST", "/2", f"Content-Length: {length}")
     second.send(b"hel")
     until(lambda: queued(bench) == 1, "the second waits")
     getattr(second, how)()
@@ -228,7 +232,7 @@ def test_client_that_stops_reading_is_given_up(bench: Bench) -> None:
     client.head()
 
     def blocked() -> bool:
-        return any(c._write_blocked for c in bench.proxy.plane.connections)  # type: ignore[attr-defined]
+        return any(c.write_blocked for c in bench.proxy.plane.connections)  # type: ignore[attr-defined]
 
     until(lambda: bench.proxy.call(blocked), "the client is behind")
     bench.proxy.pass_time(31)

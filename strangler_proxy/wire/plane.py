@@ -84,6 +84,8 @@ class DataPlane:
         self._table, self._lanes = table, {}
         self._find_cached = lru_cache(CACHED_PATHS)(self._find)
         self.limits, self.timeouts = config.limits, config.timeouts
+        self.unmeasured_bytes = min(config.limits.target_bytes, config.limits.header_bytes)
+        self.most_pieces = 4 * config.limits.headers
         self.trusted = tuple(ipaddress.ip_network(text) for text in config.trusted_proxies)
         for pool in replaced:
             pool.retire()

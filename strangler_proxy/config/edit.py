@@ -72,7 +72,7 @@ def _put(route: CommentedMap, serve: Any) -> None:
 
 
 def _written(serve: Serve) -> Any:
-    if serve.candidate_percent in (0, 100):
+    if serve.candidate_percent in (0, 100) and serve.sticky == Serve().sticky:
         return "candidate" if serve.candidate_percent else "control"
     flow = CommentedMap(candidate_percent=serve.candidate_percent, sticky=serve.sticky)
     flow.fa.set_flow_style()

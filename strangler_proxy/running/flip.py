@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from strangler_proxy.config import Config, Serve, edit_serve, load
+from strangler_proxy.config import Config, ConfigError, Serve, edit_serve, load
 from strangler_proxy.running.client import RunningProxy
 
 Side = Literal["control", "candidate"] | int
@@ -32,7 +32,11 @@ def flip(config_path: Path, routes: Iterable[str], to: Side, sticky: str | None 
     current = load(config_path)
     changes = {name: _serve(current, name, to, sticky) for name in names}
     before, after = edit_serve(config_path, changes)
-    generation = proxy.reload()
+    try:
+        generation = proxy.reload()
+    except ConfigError:
+        edit_serve(config_path, _served(before, names))
+        raise
     return Flipped(_served(before, names), _served(after, names), generation)
 
 

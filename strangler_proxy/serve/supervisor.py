@@ -239,8 +239,12 @@ class Supervisor:
 
 
 def digest(config: Config) -> str:
-    """A short name for a configuration's content."""
-    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]
+    """A short name for a configuration's content, that of its certificate included."""
+    content = hashlib.sha256(config.model_dump_json().encode())
+    for file in (config.tls.certificate, config.tls.key) if config.tls else ():
+        with contextlib.suppress(OSError):  # the worker that cannot read it says so
+            content.update(Path(file).read_bytes())
+    return content.hexdigest()[:16]
 
 
 def _end(worker: Worker) -> None:

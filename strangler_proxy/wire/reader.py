@@ -24,7 +24,6 @@ from strangler_proxy.wire.headers import (
 from strangler_proxy.wire.request import CHUNKED
 
 if TYPE_CHECKING:
-    from strangler_proxy.wire.client import ClientConnection
     from strangler_proxy.wire.plane import DataPlane
 
 MAX_PIPELINED = 256

@@ -140,6 +140,15 @@ def test_what_cannot_change_while_running_is_refused(bench: Bench) -> None:
     assert served.status().generation == 1
 
 
+def test_flip_that_the_proxy_refuses_leaves_the_file_as_it_was(bench: Bench) -> None:
+    served = bench.serve(workers=1)
+    text = bench.text(listen="127.0.0.1:1")
+    served.path.write_text(text)
+    with pytest.raises(ConfigError, match="listen"):
+        flip(served.path, ["moving"], "candidate")
+    assert served.path.read_text() == text
+
+
 def test_flips_at_the_same_time_are_all_kept(bench: Bench) -> None:
     served = bench.serve()
     commands = [

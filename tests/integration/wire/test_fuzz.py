@@ -345,13 +345,15 @@ class Memory:
 def understood(raw: bytes) -> Message | None:
     """What a strict reader makes of an answer's bytes; None when it refuses them.
 
-    Empty lines before the answer are forgiven, as llhttp does.
+    Empty lines before an answer, interim or final, are forgiven, as llhttp does.
     """
     stream = Stream(Memory(raw.lstrip(b"\r\n")), extensions=True)  # type: ignore[arg-type]
     message = Message()
     try:
         status = b"1"
         while status.startswith(b"1"):
+            while stream.buffer.startswith(b"\r\n"):
+                del stream.buffer[:2]
             start, message.headers = stream.head()
             _, status, _ = start.split(b" ", 2)
         if message.header("Transfer-Encoding") is not None:

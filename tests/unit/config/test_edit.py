@@ -127,3 +127,13 @@ def test_edits_at_the_same_time_are_all_kept_and_no_reader_sees_a_half(tmp_path:
     for writer in writers:
         writer.join()
     assert {route.serve.candidate_percent for route in load(path).routes} == {50}
+
+
+def test_what_callers_are_known_by_survives_a_flip_there_and_back(tmp_path: Path) -> None:
+    path = tmp_path / "strangler.yaml"
+    path.write_text(TEXT)
+    for percent in (5, 100, 0):
+        edit_serve(path, {"first": Serve(candidate_percent=percent, sticky="cookie:id")})
+        route = load(path).route("first")
+        assert route is not None
+        assert route.serve == Serve(candidate_percent=percent, sticky="cookie:id")

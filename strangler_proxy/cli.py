@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -38,6 +39,21 @@ FAILED, BAD_CONFIG, NOT_RUNNING = 1, 2, 3
 def main() -> None:
     """Run the command line."""
     app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"strangler_proxy {version('strangler-proxy')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which it is.")
+    ] = False,
+) -> None:
+    """Carve services out of a Flask monolith, one route at a time."""
 
 
 @app.command(epilog="Example:  strangler serve -c strangler.yaml --workers 4")

@@ -21,19 +21,20 @@ from strangler_proxy.wire.headers import (
     fields,
     may_be_trailer,
 )
-from strangler_proxy.wire.request import CHUNKED
+from strangler_proxy.wire.request import CHUNKED, COUNTED
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.plane import DataPlane
 
 MAX_PIPELINED = 256
+LONG_BODY_BYTES = 65_536
 
 
 class RequestReader:
     """The reading half of a client's connection: bytes in, exchanges and perhaps a fault out."""
 
     __slots__ = (
-        "_after_upgrade", "_answering", "_fault", "_head_bytes", "_lines", "_parser",
+        "_after_upgrade", "_answering", "_fault", "_head_bytes", "_left", "_lines", "_parser",
         "_pipeline", "_receiving", "_special", "_stand_in", "_target", "plane",
     )  # fmt: skip
 
@@ -47,6 +48,8 @@ class RequestReader:
         """Bytes read of a head, or of what frames a body, since it last got on."""
         self._receiving: Exchange | None = None
         """The request whose body is being read."""
+        self._left = 0
+        """Bytes missing of a long counted body, which the parser does not see."""
         self._pipeline: deque[Exchange] = deque()
         """Requests that came before earlier ones were answered."""
         self._answering: Exchange | None = None
@@ -64,6 +67,9 @@ class RequestReader:
         receiving, before = self._receiving, 0
         if receiving is None:
             self._head_bytes += len(data)
+        elif self._left:
+            self._pass_body(receiving, data)
+            return
         else:
             before = receiving.body_bytes
         try:
@@ -77,6 +83,20 @@ class RequestReader:
                 self._refuse(self._oversized_head())
         elif self._receiving is receiving:
             self._bound_framing(len(data), body=receiving.body_bytes - before)
+        elif self._receiving.head.body == COUNTED:
+            left = self._receiving.head.length - self._receiving.body_bytes
+            self._left = left if left > LONG_BODY_BYTES else 0
+
+    def _pass_body(self, exchange: Exchange, data: bytes) -> None:
+        """Keep a piece of a long counted body as it is; the parser would only copy it."""
+        left = self._left
+        self._left = max(0, left - len(data))
+        exchange.take(data if self._left else data[:left])
+        if not self._left:
+            self._parser = httptools.HttpRequestParser(self)
+            self.on_message_complete()
+            if len(data) > left and exchange.keep_alive:  # else nothing is read behind it
+                self._read(data[left:])
 
     def on_url(self, target: bytes) -> None:
         """Collect the request target."""

@@ -192,7 +192,10 @@ def _seam(origin: str) -> str | None:
 def _seams_file() -> Path:
     path = os.environ.get("SEAMS_FILE")
     if not path:
-        raise StepError("SEAMS_FILE is not set: give it the value that the monolith was given")
+        raise StepError(
+            "SEAMS_FILE is not set: give it the value that the monolith was given "
+            "(for scripts/up:  set -a; . var/env; set +a)"
+        )
     return Path(path).resolve()
 
 

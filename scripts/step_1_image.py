@@ -89,6 +89,7 @@ def declare(options: Options, site: Site) -> Step:
         "image",
         "Step 1: the image service takes over POST /upload and GET /images/<name>",
         (
+            _standing(site, control),
             _serving(options, site, candidate, _answers(options, site, route)),
             *(_flipped(options, site, proxy, share) for share in (*options.percents, 100)),
             Stage(
@@ -98,6 +99,13 @@ def declare(options: Options, site: Site) -> Step:
             ),
         ),
     )
+
+
+def _standing(site: Site, control: Upstream) -> Stage:
+    """Nothing is begun unless the proxy runs and the monolith answers behind it."""
+    target = control.health or "/health"
+    front = _front(site)
+    return Stage("before", None, (Health(front + target, health_of(front, target), within_s=5),))
 
 
 def _serving(options: Options, site: Site, candidate: Upstream, answers: Gate) -> Stage:

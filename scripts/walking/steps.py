@@ -50,7 +50,7 @@ def run_step(
         )
     try:
         while process.poll() is None:
-            meanwhile(last_lines(log, 1))
+            meanwhile(last_lines(log, 1) if log.stat().st_size else "")
             if time.monotonic() - began > TIMEOUT_S:
                 break
             time.sleep(POLL_S)

@@ -87,9 +87,6 @@ class Exchange:
         """Ask the pool for a connection; `connected` or `fail` follows, perhaps at once."""
         pool = self.lane.pool
         connection = None if self._fresh else pool.take()
-        while connection is not None and not self.head.idempotent and not connection.quiet():
-            pool.give_back(connection, reusable=False)
-            connection = pool.take()
         if connection is not None:
             self.connected(connection)
             return

@@ -40,7 +40,8 @@ class Pool:
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if connection.good_until > self.plane.now and not connection.transport.is_closing():
+            # What has come while nobody asked must not be taken for the next request's answer.
+            if connection.good_until > self.plane.now and connection.quiet():
                 self.in_use += 1
                 return connection
             connection.close()

@@ -61,7 +61,12 @@ class UpstreamConnection(asyncio.Protocol):
     # --- lending
 
     def quiet(self) -> bool:
-        """Ask the kernel whether the upstream has closed (or spoken) while nobody was looking."""
+        """Whether an idle connection is still open, and has said nothing that nobody has read yet.
+
+        The kernel is asked: a close, or bytes that belong to no request, may have come meanwhile.
+        """
+        if self.transport.is_closing():
+            return False
         if self._readable is None:
             self._readable = select.poll()
             fd = self.transport.get_extra_info("socket").fileno()

@@ -331,6 +331,27 @@ def test_unsolicited_bytes_on_an_idle_connection_answer_nobody(bench: Bench) -> 
     assert client.ask("/2").json()["connection"] == 1
 
 
+def test_kept_connection_with_something_unread_is_not_lent(bench: Bench) -> None:
+    speak, spoken = threading.Event(), threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.echo(peer.request())
+        assert speak.wait(5)
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        spoken.set()
+        assert peer.gone()
+
+    bench.before(script)
+    assert bench.client().ask("/1").json()["connection"] == 0
+
+    def lent_before_the_loop_has_read() -> object:
+        speak.set()
+        assert spoken.wait(5)
+        return bench.proxy.plane.pools["monolith"].take()
+
+    assert bench.proxy.call(lent_before_the_loop_has_read) is None
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize(
     "surplus", [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"x", b"\r\n", b"\0" * 100]

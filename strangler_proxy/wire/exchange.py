@@ -1,7 +1,7 @@
 """One request and its answer: which upstream has it, what was sent, and how it may still end.
 
-A request is sent a second time only if it cannot have been carried out (it never reached a
-connection) or if asking twice is asking once (RFC 9110 §9.2.2) and its bytes are still at hand.
+A request is sent a second time, once, only if its connection ended without an answer, asking twice
+is asking once (RFC 9110 §9.2.2), and its bytes are still at hand.
 """
 
 import logging

@@ -89,8 +89,8 @@ class Site:
 
         return stack.Ports(
             proxy=self.config.address.port,
-            monolith=upstreams["monolith"].origin.address.port,
-            image=upstreams["image"].origin.address.port,
+            monolith=upstreams["monolith"].origins[0].address.port,
+            image=upstreams["image"].origins[0].address.port,
             object_store=port("S3_ENDPOINT_URL", DEFAULT.object_store),
             mail_sink=port("SMTP_URL", DEFAULT.mail_sink),
             stripe_double=port("STRIPE_API_BASE", DEFAULT.stripe_double),

@@ -79,10 +79,10 @@ def declare(options: Options, site: Site) -> Step:
     """The image step as it runs on this site. Opens nothing. Raises StepError."""
     route = _routes(site)[0]
     control, candidate = _upstream(site, route.control), _upstream(site, str(route.candidate))
-    if options.external and options.external.rstrip("/") != candidate.url.rstrip("/"):
+    if options.external and options.external.rstrip("/") != candidate.direct_url.rstrip("/"):
         raise StepError(
             f"--external says {options.external}, but {site.config_path} sends images to "
-            f"{candidate.url}: make upstream {route.candidate!r} the same there"
+            f"{candidate.direct_url}: make upstream {route.candidate!r} the same there"
         )
     proxy = Proxy(site.config_path)
     return Step(
@@ -94,7 +94,7 @@ def declare(options: Options, site: Site) -> Step:
             *(_flipped(options, site, proxy, share) for share in (*options.percents, 100)),
             Stage(
                 "seam",
-                SwitchSeam("image", "remote", _seams_file(), lambda: _seam(control.url)),
+                SwitchSeam("image", "remote", _seams_file(), lambda: _seam(control.direct_url)),
                 (_watch(options, site, proxy, affected={AFFECTED: route.control}),),
             ),
         ),
@@ -109,12 +109,12 @@ def _standing(site: Site, control: Upstream) -> Stage:
 
 
 def _serving(options: Options, site: Site, candidate: Upstream, answers: Gate) -> Stage:
-    health_url = candidate.url + (candidate.health or "/health")
-    well = health_of(candidate.url, candidate.health or "/health", "image")
+    health_url = candidate.direct_url + (candidate.health or "/health")
+    well = health_of(candidate.direct_url, candidate.health or "/health", "image")
     gates = (Health(health_url, well), answers)
     if options.external:
         return Stage("service", None, gates)
-    bind = {"BIND": str(candidate.origin.address)}
+    bind = {"BIND": str(candidate.origins[0].address)}
     part = StartProcess("image", COMMAND, site.run_dir, well, cwd=ROOT, environment=bind)
     return Stage("service", part, gates)
 
@@ -150,8 +150,8 @@ def _answers(options: Options, site: Site, route: Route) -> AnswersCompared:
     pixels = PixelsRule(_decode, options.tolerance)
     return AnswersCompared(
         lambda: _samples(options, site),
-        lambda sample: ask(control.url, sample),
-        lambda sample: ask(candidate.url, sample),
+        lambda sample: ask(control.direct_url, sample),
+        lambda sample: ask(candidate.direct_url, sample),
         Rules.parse(route.compare.ignore, bodies={"image/*": pixels}),
         minimum=2 * (options.samples + 1),
         patience_s=min(options.patience_s, 600.0),

@@ -1,4 +1,4 @@
-"""Change who serves a route in strangler.yaml: comments and layout kept, replaced atomically.
+"""Change who serves in strangler.yaml: comments and layout kept, replaced atomically.
 
 A reader sees the old file or the new one, never a half; an edit that would make a bad
 configuration is refused and leaves the file as it was.
@@ -7,7 +7,7 @@ configuration is refused and leaves the file as it was.
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from itertools import pairwise
@@ -18,8 +18,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from strangler_proxy.config.load import load, parse
-from strangler_proxy.config.model import Config, Serve
+from strangler_proxy.config.model import Config
 from strangler_proxy.config.problems import ConfigError, Problem
+from strangler_proxy.config.route import Serve
+from strangler_proxy.config.upstream import Canary
 
 
 def edit_serve(path: Path, changes: dict[str, Serve]) -> tuple[Config, Config]:
@@ -27,51 +29,85 @@ def edit_serve(path: Path, changes: dict[str, Serve]) -> tuple[Config, Config]:
 
     Raises ConfigError when a route is unknown, has no candidate, or the file is bad.
     """
+
+    def refusals(config: Config) -> Iterator[tuple[str, str]]:
+        for name, serve in changes.items():
+            route = config.route(name)
+            if route is None:
+                known = ", ".join(route.name for route in config.routes) or "none"
+                yield "", f"has no route '{name}'; it has: {known}"
+            elif route.candidate is None and (serve.candidate_percent or serve.by_upstream):
+                yield f"routes[{name}]", "has no candidate to flip to"
+
+    def change(data: CommentedMap) -> None:
+        for route in data["routes"]:
+            if route["name"] in changes:
+                _put(route, "serve", _written(changes[route["name"]]), after="candidate")
+
+    return _edit(path, refusals, change)
+
+
+def edit_canary(path: Path, changes: dict[str, Canary]) -> tuple[Config, Config]:
+    """Set `canary` of the named upstreams; the configurations (before, after) are returned.
+
+    Raises ConfigError when an upstream is unknown or the file is bad.
+    """
+
+    def refusals(config: Config) -> Iterator[tuple[str, str]]:
+        for name in changes:
+            if name not in config.upstreams:
+                yield "", f"has no upstream '{name}'; it has: {', '.join(config.upstreams)}"
+
+    def change(data: CommentedMap) -> None:
+        for name, canary in changes.items():
+            flow = CommentedMap(canary.model_dump())
+            flow.fa.set_flow_style()
+            _put(data["upstreams"][name], "canary", flow, after="health")
+
+    return _edit(path, refusals, change)
+
+
+def _edit(
+    path: Path,
+    refusals: Callable[[Config], Iterator[tuple[str, str]]],
+    change: Callable[[CommentedMap], None],
+) -> tuple[Config, Config]:
     path = path.resolve()  # a link is followed, not replaced
     with _locked(path):
         before = load(path)
-        problems = list(_refusals(before, changes, str(path)))
+        problems = [Problem(str(path), None, *refusal) for refusal in refusals(before)]
         if problems:
             raise ConfigError(problems)
-        text = _with_serve(path.read_text(encoding="utf-8"), changes)
+        text = _changed(path.read_text(encoding="utf-8"), change)
         after = parse(text, str(path))
         _replace(path, text)
         return before, after
 
 
-def _refusals(config: Config, changes: dict[str, Serve], file: str) -> Iterator[Problem]:
-    for name, serve in changes.items():
-        route = config.route(name)
-        if route is None:
-            known = ", ".join(route.name for route in config.routes) or "none"
-            yield Problem(file, None, "", f"has no route '{name}'; it has: {known}")
-        elif serve.candidate_percent and route.candidate is None:
-            yield Problem(file, None, f"routes[{name}]", "has no candidate to flip to")
-
-
-def _with_serve(text: str, changes: dict[str, Serve]) -> str:
+def _changed(text: str, change: Callable[[CommentedMap], None]) -> str:
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = 10_000  # no line of the file is folded anew
     mapping, sequence, offset = _indentation(text)
     yaml.indent(mapping=mapping, sequence=sequence, offset=offset)
     data = yaml.load(text)
-    for route in data["routes"]:
-        if route["name"] in changes:
-            _put(route, _written(changes[route["name"]]))
+    change(data)
     out = StringIO()
     yaml.dump(data, out)
     return out.getvalue()
 
 
-def _put(route: CommentedMap, serve: Any) -> None:
-    if "serve" in route or "candidate" not in route:
-        route["serve"] = serve
+def _put(place: CommentedMap, key: str, value: Any, *, after: str) -> None:
+    """Set a key; a new one goes behind `after`, or to the end where that is not there."""
+    if key in place or after not in place:
+        place[key] = value
     else:
-        route.insert(list(route).index("candidate") + 1, "serve", serve)
+        place.insert(list(place).index(after) + 1, key, value)
 
 
 def _written(serve: Serve) -> Any:
+    if serve.by_upstream:
+        return "canary"
     if serve.candidate_percent in (0, 100) and serve.sticky == Serve().sticky:
         return "candidate" if serve.candidate_percent else "control"
     flow = CommentedMap(candidate_percent=serve.candidate_percent, sticky=serve.sticky)

@@ -10,14 +10,14 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from werkzeug.routing import Map, Rule
-from werkzeug.routing.exceptions import RoutingException
 
-from strangler_proxy.config.model import Config, Route, Upstream, split_match
+from strangler_proxy.config.model import Config
 from strangler_proxy.config.problems import ConfigError, Problem
+from strangler_proxy.config.references import Mistake, Where, reference_mistakes
+from strangler_proxy.config.route import Route
+from strangler_proxy.config.upstream import Upstream
 
 _MAX_BYTES = 4 * 2**20
-Where = tuple[str | int, ...]
 
 
 def load(path: Path) -> Config:
@@ -53,7 +53,7 @@ def parse(text: str, file: str = "strangler.yaml") -> Config:
     return Config.model_validate(data)
 
 
-def _mistakes(data: Mapping[str, Any]) -> Iterator[tuple[Where, str]]:
+def _mistakes(data: Mapping[str, Any]) -> Iterator[Mistake]:
     """Yield everything wrong with the document, as (path to the value, message)."""
     upstreams, routes = data.get("upstreams"), data.get("routes") or ()
     pieces = {**data, "routes": ()}
@@ -62,30 +62,13 @@ def _mistakes(data: Mapping[str, Any]) -> Iterator[tuple[Where, str]]:
             yield from _shape(Upstream, upstream, ("upstreams", name))
         pieces["upstreams"] = {name: Upstream(url="http://checked.above") for name in upstreams}
     yield from _shape(Config, pieces, ())
-    if not isinstance(routes, Sequence) or isinstance(routes, str):
-        yield ("routes",), "must be a list of routes"
-        return
-    names = upstreams if isinstance(upstreams, Mapping) else {}
-    default = data.get("default")
-    if isinstance(default, str) and default not in names:
-        yield ("default",), _unknown_upstream(default, names)
-    seen_names: dict[str, int] = {}
-    seen_rules: dict[tuple[str, str], str] = {}
-    for index, raw in enumerate(routes):
-        where: Where = ("routes", index)
-        mistakes = list(_shape(Route, raw, where))
-        yield from mistakes
-        if not isinstance(raw, Mapping):
-            continue
-        yield from _references(raw, names, where)
-        name = raw.get("name")
-        if isinstance(name, str) and seen_names.setdefault(name, index) != index:
-            yield (*where, "name"), f"'{name}' is used by an earlier route: names must differ"
-        if isinstance(raw.get("match"), str):
-            yield from _rule_mistakes(raw["match"], str(name), seen_rules, (*where, "match"))
+    if isinstance(routes, Sequence) and not isinstance(routes, str):
+        for index, raw in enumerate(routes):
+            yield from _shape(Route, raw, ("routes", index))
+    yield from reference_mistakes(data)
 
 
-def _shape(model: type[BaseModel], value: Any, where: Where) -> Iterator[tuple[Where, str]]:
+def _shape(model: type[BaseModel], value: Any, where: Where) -> Iterator[Mistake]:
     try:
         TypeAdapter(model).validate_python(value)
     except ValidationError as fault:
@@ -101,38 +84,6 @@ def _for_people(kind: str, message: str, loc: tuple[int | str, ...]) -> str:
     if kind == "model_type":
         return "must hold keys and values"
     return message.removeprefix("Value error, ")
-
-
-def _references(
-    raw: Mapping[str, Any], names: Mapping[str, Any], where: Where
-) -> Iterator[tuple[Where, str]]:
-    for side in ("control", "candidate"):
-        name = raw.get(side)
-        if isinstance(name, str) and name not in names:
-            yield (*where, side), _unknown_upstream(name, names)
-
-
-def _unknown_upstream(name: str, names: Mapping[str, Any]) -> str:
-    known = ", ".join(map(str, names)) or "none"
-    return f"'{name}' is not an upstream; the file has: {known}"
-
-
-def _rule_mistakes(
-    match: str, name: str, seen: dict[tuple[str, str], str], where: Where
-) -> Iterator[tuple[Where, str]]:
-    try:
-        methods, rule = split_match(match)
-    except ValueError:
-        return  # told already, with the route's shape
-    try:
-        Map([Rule(rule, endpoint=name)])
-    except (ValueError, LookupError, TypeError, SyntaxError, RoutingException) as fault:
-        yield where, f"'{rule}' is not a path rule as Flask knows them: {fault}"
-        return
-    for method in sorted(methods or {"*"}):
-        if (earlier := seen.setdefault((method, rule), name)) != name:
-            yield where, f"'{match}' is matched by the earlier route '{earlier}' already"
-            return
 
 
 def _line(document: Any, where: Where) -> int | None:

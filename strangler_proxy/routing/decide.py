@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from strangler_proxy.config.model import Route
+from strangler_proxy.config import Route
 
 BUCKETS = 10_000
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, RequestRedirect, Rule
 
-from strangler_proxy.config.model import Config, Route
+from strangler_proxy.config import Config, Route
 from strangler_proxy.routing.decide import Decision, decide
 
 DEFAULT = "(default)"

@@ -91,7 +91,9 @@ class Supervisor:
 
     async def _give(self, worker: Worker, config: Config, generation: int) -> None:
         await worker.order(
-            order="serve", config=config.model_dump(mode="json"), generation=generation
+            order="serve",
+            config=config.model_dump(mode="json", exclude_unset=True),
+            generation=generation,
         )
 
     async def _keep(self, slot: int) -> None:

@@ -107,7 +107,7 @@ class Pool:
         task.add_done_callback(self._dials.discard)
 
     async def _connect(self, exchange: Exchange) -> None:
-        address, tls = self.upstream.origin.address, self.upstream.tls
+        address, tls = self.upstream.origins[0].address, self.upstream.tls
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.upstream.connect_timeout_s):
@@ -141,7 +141,7 @@ class Pool:
 
 def client_context(upstream: Upstream) -> ssl.SSLContext | None:
     """TLS towards an upstream, None for plain HTTP."""
-    if not upstream.origin.tls:
+    if not upstream.tls_on:
         return None
     context = ssl.create_default_context(cafile=upstream.tls.ca)
     if not upstream.tls.verify:

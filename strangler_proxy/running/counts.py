@@ -5,8 +5,8 @@ before), so that workers' figures add up and a quantile is right to within a fif
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 # Upper bounds in seconds: 100 µs to about 107 s; the last bucket holds whatever took longer.
@@ -17,23 +17,47 @@ _BUCKETS = len(BOUNDS_S) + 1
 class Tally:
     """The figures of one side of one route in one worker, as they grow."""
 
-    __slots__ = ("buckets", "failures", "requests")
+    __slots__ = ("buckets", "failures", "requests", "seconds", "statuses")
 
     def __init__(self) -> None:
         self.requests = 0
         self.failures = 0
+        self.seconds = 0.0
+        self.statuses: dict[int, int] = {}
         self.buckets = [0] * _BUCKETS
 
-    def record(self, latency_s: float, *, failed: bool) -> None:
-        """Count one answer."""
+    def record(self, latency_s: float, status: int) -> None:
+        """Count one answer; a 5xx one is a failure."""
         self.requests += 1
-        self.failures += failed
+        self.seconds += latency_s
+        if status >= 500:
+            self.failures += 1
+        try:
+            self.statuses[status] += 1
+        except KeyError:
+            self.statuses[status] = 1
         self.buckets[bisect_left(BOUNDS_S, latency_s)] += 1
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as plain values; only buckets that hold something."""
-        filled = {str(index): held for index, held in enumerate(self.buckets) if held}
-        return {"requests": self.requests, "failures": self.failures, "latency": filled}
+        """The figures as plain values, in the form that `SideCounts.from_json` reads."""
+        return _as_json(self.requests, self.failures, self.seconds, self.statuses, self.buckets)
+
+
+def _as_json(
+    requests: int,
+    failures: int,
+    seconds: float,
+    statuses: Mapping[int, int],
+    buckets: Sequence[int],
+) -> dict[str, Any]:
+    """Plain values; only buckets that hold something."""
+    return {
+        "requests": requests,
+        "failures": failures,
+        "seconds": seconds,
+        "statuses": {str(status): held for status, held in sorted(statuses.items())},
+        "latency": {str(index): held for index, held in enumerate(buckets) if held},
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,37 +99,54 @@ class Histogram:
 class SideCounts:
     """The figures of one side of one route over all workers.
 
-    `failures`: 5xx answers and upstream faults; a client that hangs up is not one.
+    `failures`: 5xx answers and upstream faults; a client that hangs up is not one. An answer that
+    broke off after its head is a failure with the status that the client saw.
     """
 
     requests: int = 0
     failures: int = 0
     latency: Histogram = Histogram()
+    seconds: float = 0.0
+    """The sum of all latencies."""
+    statuses: Mapping[int, int] = field(default_factory=dict)
 
     def __add__(self, other: "SideCounts") -> "SideCounts":
+        statuses = self.statuses.keys() | other.statuses.keys()
         return SideCounts(
             self.requests + other.requests,
             self.failures + other.failures,
             self.latency + other.latency,
+            self.seconds + other.seconds,
+            {key: self.statuses.get(key, 0) + other.statuses.get(key, 0) for key in statuses},
         )
 
     def __sub__(self, earlier: "SideCounts") -> "SideCounts":
         """What came since `earlier`; never below zero."""
+        since = {key: held - earlier.statuses.get(key, 0) for key, held in self.statuses.items()}
         return SideCounts(
             max(0, self.requests - earlier.requests),
             max(0, self.failures - earlier.failures),
             self.latency - earlier.latency,
+            max(0.0, self.seconds - earlier.seconds),
+            {key: held for key, held in since.items() if held > 0},
         )
 
     def as_json(self) -> dict[str, Any]:
         """The figures as plain values, in the form that `from_json` reads."""
-        filled = {str(i): held for i, held in enumerate(self.latency.buckets) if held}
-        return {"requests": self.requests, "failures": self.failures, "latency": filled}
+        return _as_json(
+            self.requests, self.failures, self.seconds, self.statuses, self.latency.buckets
+        )
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "SideCounts":
-        """Read what `as_json` wrote."""
+        """Read what `as_json` wrote; `seconds` and `statuses` may be missing (older figures)."""
         buckets = [0] * _BUCKETS
         for index, held in data["latency"].items():
             buckets[int(index)] = held
-        return SideCounts(data["requests"], data["failures"], Histogram(tuple(buckets)))
+        return SideCounts(
+            data["requests"],
+            data["failures"],
+            Histogram(tuple(buckets)),
+            data.get("seconds", 0.0),
+            {int(status): held for status, held in data.get("statuses", {}).items()},
+        )

@@ -160,14 +160,14 @@ class Exchange:
         if status == 101:
             self.stage = SWITCHING
             out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self.head.upgrade)
-            self._record(failed=False)
+            self._record(101)
         out.append(b"\r\n")
         return out
 
     def answer(self, status: int, passing: bytes, body: int) -> list[bytes]:
         """The final answer's head as the client gets it; `body` is the upstream's framing."""
         self.stage = ANSWERING
-        self.lane.tally.record(perf_counter() - self._started, failed=status >= 500)
+        self.lane.tally.record(perf_counter() - self._started, status)
         out = [b"HTTP/1.1", passing]
         if not self.received and status >= 400:
             self.keep_alive = False  # the rest of the request is not wanted
@@ -185,8 +185,8 @@ class Exchange:
         out.append(b"\r\n")
         return out
 
-    def _record(self, *, failed: bool) -> None:
-        self.lane.tally.record(perf_counter() - self._started, failed=failed)
+    def _record(self, status: int) -> None:
+        self.lane.tally.record(perf_counter() - self._started, status)
 
     def finish(self, out: list[bytes], *, reusable: bool) -> None:
         """Hand the last of the answer to the client, and the connection back to its pool."""
@@ -255,7 +255,7 @@ class Exchange:
             if begun:
                 self.lane.tally.failures += 1
             else:
-                self._record(failed=True)
+                self._record(fault.status)
             request_id = self.head.request_id.decode("latin-1")
             log.warning("%s: %s (request %s)", self.lane.route, fault.detail, request_id)
         if begun:

@@ -70,25 +70,31 @@ def test_call_without_an_answer_ends_in_time() -> None:
 def test_figures_add_up_subtract_and_survive_the_way() -> None:
     one, two = Tally(), Tally()
     for latency in (0.001, 0.002, 0.5):
-        one.record(latency, failed=False)
-    two.record(1000.0, failed=True)
+        one.record(latency, 200)
+    two.record(1000.0, 503)
     first = SideCounts.from_json(json.loads(json.dumps(one.as_json())))
     both = first + SideCounts.from_json(two.as_json())
     assert (both.requests, both.failures, both.latency.total) == (4, 1, 4)
+    assert (both.seconds, both.statuses) == (1000.503, {200: 3, 503: 1})
     assert SideCounts.from_json(both.as_json()) == both
-    assert (both - first).failures == 1
+    assert ((both - first).failures, (both - first).statuses) == (1, {503: 1})
     assert first - both == SideCounts()
+
+
+def test_figures_written_before_statuses_were_counted_can_be_read() -> None:
+    earlier = SideCounts.from_json({"requests": 3, "failures": 1, "latency": {"4": 3}})
+    assert (earlier.requests, earlier.seconds, earlier.statuses) == (3, 0.0, {})
 
 
 def test_quantiles_are_upper_bounds_within_a_fifth() -> None:
     tally = Tally()
     assert SideCounts.from_json(tally.as_json()).latency.quantile_s(0.5) is None
     for number in range(1, 1001):
-        tally.record(number / 1000, failed=False)
+        tally.record(number / 1000, 200)
     latency = SideCounts.from_json(tally.as_json()).latency
     for fraction in (0.01, 0.5, 0.99, 1.0):
         bound = latency.quantile_s(fraction)
         assert bound is not None
         assert fraction <= bound <= fraction * 1.2
-    tally.record(BOUNDS_S[-1] + 1, failed=False)
+    tally.record(BOUNDS_S[-1] + 1, 200)
     assert SideCounts.from_json(tally.as_json()).latency.quantile_s(1.0) == float("inf")

@@ -22,7 +22,7 @@ PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUS
 def side(requests, failures=0, latency_s=0.01, slow=0, slow_s=5.0):
     tally = Tally()
     for n in range(requests):
-        tally.record(slow_s if n < slow else latency_s, failed=n < failures)
+        tally.record(slow_s if n < slow else latency_s, 500 if n < failures else 200)
     return SideCounts.from_json(tally.as_json())
 
 

@@ -2,20 +2,23 @@
 
 from strangler_proxy.running.client import (
     ProxyUnreachable,
+    Refused,
     RunningProxy,
     Status,
     WorkerStatus,
 )
 from strangler_proxy.running.counts import Histogram, SideCounts
-from strangler_proxy.running.flip import Flipped, flip
+from strangler_proxy.running.flip import Flipped, flip, flip_upstreams
 
 __all__ = [
     "Flipped",
     "Histogram",
     "ProxyUnreachable",
+    "Refused",
     "RunningProxy",
     "SideCounts",
     "Status",
     "WorkerStatus",
     "flip",
+    "flip_upstreams",
 ]

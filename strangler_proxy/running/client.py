@@ -3,19 +3,25 @@
 import http.client
 import json
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from strangler_proxy.config import ConfigError, Problem
 from strangler_proxy.running.counts import SideCounts
 from strangler_proxy.running.socket_path import control_socket
 
 _TIMEOUT_S = 30.0
+_REFUSALS = (400, 404, 409, 422, 500)
 
 
 class ProxyUnreachable(Exception):
     """No proxy serves this file, or it does not answer."""
+
+
+class Refused(Exception):
+    """The proxy will not do what it was asked to; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,10 @@ class RunningProxy:
     def status(self) -> Status:
         """Who serves what; ProxyUnreachable when nobody does."""
         answer = self._ask("GET", "/status")
-        workers = tuple(WorkerStatus(**worker) for worker in answer.pop("workers"))
-        return Status(**answer, workers=workers)
+        answer["workers"] = tuple(
+            WorkerStatus(**_known(WorkerStatus, worker)) for worker in answer["workers"]
+        )
+        return Status(**_known(Status, answer))
 
     def counts(self) -> dict[str, dict[str, SideCounts]]:
         """Figures by route and upstream since the proxy started, over all workers."""
@@ -63,26 +71,51 @@ class RunningProxy:
 
         Raises ConfigError when the proxy refuses the file (and keeps the old one).
         """
-        return int(self._ask("POST", "/reload")["generation"])
-
-    def _ask(self, method: str, path: str) -> Any:
-        connection = _UnixConnection(control_socket(self._config_path))
         try:
-            connection.request(method, path)
+            return int(self._ask("POST", "/reload")["generation"])
+        except Refused as refused:
+            problem = Problem(str(self._config_path), None, "", f"not taken over: {refused}")
+            raise ConfigError([problem]) from refused
+
+    def upstreams(self) -> list[dict[str, Any]]:
+        """Every upstream's addresses, breaker and load, as the admin interface tells them."""
+        return list(self._ask("GET", "/upstreams"))
+
+    def set_breaker(self, upstream: str, state: str) -> None:
+        """Hold a breaker "open" or "closed", or let it judge again: "auto". Raises Refused."""
+        self._ask("POST", f"/breakers/{quote(upstream, safe='')}", {"state": state})
+
+    def drain_address(self, upstream: str, address: str, *, draining: bool) -> None:
+        """Send no new requests to an address, or send them again. Raises Refused."""
+        path = f"/upstreams/{quote(upstream, safe='')}/addresses/{quote(address, safe='')}"
+        self._ask("POST", path, {"draining": draining})
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        connection = _UnixConnection(control_socket(self._config_path))
+        sent = None if body is None else json.dumps(body)
+        try:
+            connection.request(method, path, sent, {"Content-Type": "application/json"})
             response = connection.getresponse()
             answer = json.loads(response.read())
-        except (OSError, http.client.HTTPException) as fault:
+        except (OSError, http.client.HTTPException, ValueError) as fault:
             raise ProxyUnreachable(
                 f"no proxy answers for {self._config_path}: "
                 f"start one with  strangler serve -c {self._config_path}"
             ) from fault
         finally:
             connection.close()
-        if response.status == 422:
+        if response.status == 422 and "problems" in answer:
             raise ConfigError([Problem(**problem) for problem in answer["problems"]])
+        if response.status in _REFUSALS and "detail" in answer:
+            raise Refused(str(answer["detail"]))
         if response.status != 200:
             raise ProxyUnreachable(f"the proxy answered {response.status}: {answer}")
         return answer
+
+
+def _known(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """What this version knows of what the proxy, perhaps a newer one, has said."""
+    return {field.name: values[field.name] for field in fields(kind)}
 
 
 class _UnixConnection(http.client.HTTPConnection):

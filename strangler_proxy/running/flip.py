@@ -1,51 +1,140 @@
-"""Change who serves routes: edit the file, and return when every worker serves by it."""
+"""Change who serves: edit the file, have it taken over, put it back when it is not.
 
-from collections.abc import Iterable
+The same code serves the command, which asks the proxy over its socket, and the admin interface,
+which is inside the proxy: both say how a reload is had. Blocks while it works on the file.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
-from strangler_proxy.config import Config, ConfigError, Serve, edit_serve, load
-from strangler_proxy.running.client import RunningProxy
+from pydantic import ValidationError
 
-Side = Literal["control", "candidate"] | int
+from strangler_proxy.config import (
+    Canary,
+    Config,
+    ConfigError,
+    Problem,
+    Serve,
+    edit_canary,
+    edit_serve,
+    load,
+)
+from strangler_proxy.running.client import ProxyUnreachable, RunningProxy
+
+Side = Literal["control", "candidate", "canary"] | int
+Value = TypeVar("Value", Serve, Canary)
+Reload = Callable[[], int]
+"""Has the file read again; returns its generation once every worker serves it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Flipped:
-    """What was served before and is now, by route; the generation that all workers serve."""
+class Flipped(Generic[Value]):
+    """What was served before and is now, by route or upstream; the generation all workers serve."""
 
-    before: dict[str, Serve]
-    after: dict[str, Serve]
+    before: Mapping[str, Value]
+    after: Mapping[str, Value]
     generation: int
 
 
-def flip(config_path: Path, routes: Iterable[str], to: Side, sticky: str | None = None) -> Flipped:
-    """Let `to` serve the routes: "control", "candidate", or the candidate's percent of callers.
+def flip(
+    config_path: Path, routes: Iterable[str], to: Side, sticky: str | None = None
+) -> Flipped[Serve]:
+    """Let `to` serve the routes: "control", "candidate", the candidate's percent, or "canary".
 
-    Raises ProxyUnreachable before anything is changed when no proxy runs, and ConfigError when
-    the change is refused; the file is then as it was.
+    "canary" is the percent that the candidate upstream itself says. Raises ProxyUnreachable before
+    anything is changed when no proxy runs, and ConfigError when the change is refused; the file is
+    then as it was. ValueError: `to` or `sticky` is nothing that a route can be served by.
     """
-    names = list(routes)
     proxy = RunningProxy(config_path)
     proxy.status()
-    current = load(config_path)
-    changes = {name: _serve(current, name, to, sticky) for name in names}
-    before, after = edit_serve(config_path, changes)
+    return change_routes(config_path, routes, to, sticky, proxy.reload)
+
+
+def flip_upstreams(
+    config_path: Path, upstreams: Iterable[str], percent: int, sticky: str | None = None
+) -> Flipped[Canary]:
+    """Let upstreams serve this percent of callers on all routes that say canary; as `flip`."""
+    proxy = RunningProxy(config_path)
+    proxy.status()
+    return change_upstreams(config_path, upstreams, percent, sticky, proxy.reload)
+
+
+def change_routes(
+    path: Path, routes: Iterable[str], to: Side, sticky: str | None, reload: Reload
+) -> Flipped[Serve]:
+    """Edit `serve` of the routes and have it served by `reload`, or put the file back."""
+    current = load(path)
+    changes = {name: _serve(current, name, to, sticky) for name in routes}
+
+    def read(config: Config, name: str) -> Serve | None:
+        route = config.route(name)
+        return route.serve if route else None
+
+    return _change(path, changes, edit_serve, read, reload)
+
+
+def change_upstreams(
+    path: Path, upstreams: Iterable[str], percent: int, sticky: str | None, reload: Reload
+) -> Flipped[Canary]:
+    """Edit `canary` of the upstreams and have it served by `reload`, or put the file back."""
+
+    def read(config: Config, name: str) -> Canary | None:
+        upstream = config.upstreams.get(name)
+        return upstream.canary if upstream else None
+
+    current = load(path)
+    changes = {}
+    for name in upstreams:
+        now = read(current, name) or Canary()
+        changes[name] = _valid(Canary, percent=percent, sticky=sticky or now.sticky)
+    return _change(path, changes, edit_canary, read, reload)
+
+
+def _change(
+    path: Path,
+    changes: dict[str, Value],
+    edit: Callable[[Path, dict[str, Value]], tuple[Config, Config]],
+    read: Callable[[Config, str], Value | None],
+    reload: Reload,
+) -> Flipped[Value]:
+    before, after = edit(path, changes)
+    old, new = (
+        {name: value for name in changes if (value := read(config, name)) is not None}
+        for config in (before, after)
+    )
     try:
-        generation = proxy.reload()
-    except ConfigError:
-        edit_serve(config_path, _served(before, names))
+        return Flipped(old, new, reload())
+    except (ConfigError, ProxyUnreachable, OSError) as refused:
+        # Whatever the proxy made of it, it serves by the file in the end: the old values are
+        # right there. What somebody else has changed meanwhile is theirs, and stays.
+        try:
+            now = load(path)
+            edit(path, {name: old[name] for name in old if read(now, name) == new[name]})
+        except (ConfigError, OSError) as fault:
+            kept = f"the change was refused and could not be taken back: {fault}"
+            problems = refused.problems if isinstance(refused, ConfigError) else []
+            raise ConfigError([*problems, Problem(str(path), None, "", kept)]) from refused
         raise
-    return Flipped(_served(before, names), _served(after, names), generation)
 
 
 def _serve(config: Config, name: str, to: Side, sticky: str | None) -> Serve:
+    if to == "canary":
+        if sticky:
+            raise ValueError("who counts as a caller of a canary is said at its upstream")
+        return Serve(by_upstream=True)
     percent = {"control": 0, "candidate": 100}.get(to, to) if isinstance(to, str) else to
     route = config.route(name)
     key = sticky or (route.serve.sticky if route else "client")
-    return Serve.model_validate({"candidate_percent": percent, "sticky": key})
+    return _valid(Serve, candidate_percent=percent, sticky=key)
 
 
-def _served(config: Config, names: list[str]) -> dict[str, Serve]:
-    return {name: route.serve for name in names if (route := config.route(name))}
+def _valid(kind: type[Value], **values: object) -> Value:
+    """The value, or a ValueError that is a sentence."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as fault:
+        error = fault.errors()[0]
+        place = ".".join(map(str, error["loc"]))
+        raise ValueError(f"{place}: {error['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,4 @@
+"""Composition of answers, and what the supervisor finds out for its workers.
+
+That is: addresses, health, keys.
+"""

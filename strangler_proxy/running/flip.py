@@ -113,10 +113,14 @@ def _change(
             now = load(path)
             edit(path, {name: old[name] for name in old if read(now, name) == new[name]})
         except (ConfigError, OSError) as fault:
-            kept = f"the change was refused and could not be taken back: {fault}"
-            problems = refused.problems if isinstance(refused, ConfigError) else []
-            raise ConfigError([*problems, Problem(str(path), None, "", kept)]) from refused
+            raise _not_taken_back(path, refused, fault) from refused
         raise
+
+
+def _not_taken_back(path: Path, refused: Exception, fault: Exception) -> ConfigError:
+    problems = list(refused.problems) if isinstance(refused, ConfigError) else []
+    message = f"the change was refused and could not be taken back: {fault}"
+    return ConfigError([*problems, Problem(str(path), None, "", message)])
 
 
 def _serve(config: Config, name: str, to: Side, sticky: str | None) -> Serve:

@@ -110,7 +110,7 @@ class Upstream(Frozen):
     )
     queue_timeout_s: Seconds = 5
     retry_percent: Percent = Field(
-        20, description="retries may be this percent of requests; a worker begins with ten to spare"
+        20, description="of the requests in flight so many may be retries; three always may"
     )
     tls: UpstreamTls = UpstreamTls()
 
@@ -140,6 +140,13 @@ class Upstream(Frozen):
         if self.dns is not None:
             return parse_origin(self.dns.url).tls
         return self.origins[0].tls
+
+    @property
+    def tls_name(self) -> str | None:
+        """The name to check certificates against; None: that of the address."""
+        if self.tls.server_name is None and self.dns is not None:
+            return parse_origin(self.dns.url).address.host
+        return self.tls.server_name
 
     @property
     def direct_url(self) -> str:

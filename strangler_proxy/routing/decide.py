@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from strangler_proxy.config import Route
+from strangler_proxy.config import Route, Serve
 
 BUCKETS = 10_000
 
@@ -16,14 +16,14 @@ class Decision:
     reason: str
 
 
-def decide(route: Route, caller: bytes) -> Decision:
+def decide(route: Route, serve: Serve, caller: bytes) -> Decision:
     """Choose who answers this caller.
 
     The same caller gets the same side in every worker and on every machine, and raising the
     percent moves callers in one direction only: whoever the candidate serves at 5 percent it
     serves at 10 percent as well.
     """
-    percent = route.serve.candidate_percent
+    percent = serve.candidate_percent
     if route.candidate is None or percent == 0:
         return Decision(route.control, "control")
     if percent == 100:
@@ -31,6 +31,23 @@ def decide(route: Route, caller: bytes) -> Decision:
     if bucket(caller, route.candidate) < percent * BUCKETS // 100:
         return Decision(route.candidate, "canary")
     return Decision(route.control, "canary-control")
+
+
+def forced(route: Route, side: str) -> Decision | None:
+    """The side that a request with the secret asks for; None when there is no such side."""
+    upstream = {"control": route.control, "candidate": route.candidate}.get(side)
+    return Decision(upstream, "forced") if upstream else None
+
+
+def instead(route: Route | None, refused: Decision) -> Decision | None:
+    """Who answers while the breaker of the chosen upstream is open; None: nobody.
+
+    Only the candidate's traffic may fall back, and only where the route allows it: once writes
+    have moved, what the control would say is no longer true.
+    """
+    if route is None or route.when_open != "control" or refused.upstream != route.candidate:
+        return None
+    return Decision(route.control, "fallback")
 
 
 def bucket(caller: bytes, candidate: str) -> int:

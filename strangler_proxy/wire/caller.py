@@ -1,34 +1,52 @@
-"""What a canary knows a caller by. Pure."""
+"""What a caller is known by, for canaries and limits. Pure."""
 
 from collections.abc import Iterable
 
 from strangler_proxy.wire.headers import Header, fields
+from strangler_proxy.wire.identity import Network, is_trusted
 from strangler_proxy.wire.request import RequestHead
 
 
-def caller(head: RequestHead, sticky: str, peer: str, believed: Iterable[Header]) -> bytes:
-    """What a canary goes by: the value of a header or cookie, else the client's address.
+def caller(
+    head: RequestHead,
+    key: str,
+    peer: str,
+    believed: Iterable[Header] = (),
+    trusted: Iterable[Network] = (),
+) -> bytes:
+    """The value of a header or cookie, else the client's address.
 
-    `sticky`: `client`, `header:<name>` or `cookie:<name>`; `believed`: what a trusted peer says of
-    earlier hops.
+    `key`: `client`, `header:<name>` or `cookie:<name>`; `believed`: what a trusted peer says of
+    earlier hops; `trusted`: the networks whose word that is.
     """
-    kind, _, name = sticky.partition(":")
+    kind, _, name = key.partition(":")
     value = None
     if kind == "header":
         value = head.value(name.lower().encode())
     elif kind == "cookie":
-        value = _cookie(head, name.encode())
-    return value or _address(peer, believed)
+        value = cookie(head, name.encode())
+    return value or address(peer, believed, trusted)
 
 
-def _address(peer: str, believed: Iterable[Header]) -> bytes:
-    for name, value in believed:
-        if name.lower() == b"x-forwarded-for":
-            return value.partition(b",")[0].strip()
-    return peer.encode()
+def address(peer: str, believed: Iterable[Header], trusted: Iterable[Network]) -> bytes:
+    """The client's address: the last in the chain of hops that nobody trusted vouches for.
+
+    What stands before it in the chain is what the client itself said, and could be anything.
+    """
+    chain = [
+        hop.strip()
+        for name, value in believed
+        if name.lower() == b"x-forwarded-for"
+        for hop in value.split(b",")
+    ]
+    for hop in reversed(chain):
+        if not is_trusted(hop.decode("latin-1"), trusted):
+            return hop
+    return chain[0] if chain else peer.encode()
 
 
-def _cookie(head: RequestHead, name: bytes) -> bytes | None:
+def cookie(head: RequestHead, name: bytes) -> bytes | None:
+    """The value of a cookie, None when there is none of that name."""
     for field, value in fields(head.lines):
         if field.lower() == b"cookie":
             for pair in value.split(b";"):
@@ -36,3 +54,16 @@ def _cookie(head: RequestHead, name: bytes) -> bytes | None:
                 if key == name:
                     return held
     return None
+
+
+def without_cookie(lines: list[bytes], name: bytes) -> list[bytes]:
+    """Header lines (as pieces) in which no Cookie field holds a cookie of that name."""
+    kept: list[bytes] = []
+    for field, value in fields(lines):
+        if field.lower() == b"cookie":
+            pairs = [pair.strip() for pair in value.split(b";")]
+            value = b"; ".join(pair for pair in pairs if pair.partition(b"=")[0] != name)
+            if not value:
+                continue
+        kept += (field, b": ", value, b"\r\n")
+    return kept

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from strangler_proxy.wire.caller import caller
-from strangler_proxy.wire.exchange import Exchange
+from strangler_proxy.wire.exchange import ANSWERING, Exchange
 from strangler_proxy.wire.faults import REQUEST_TIMEOUT, Fault, problem
 from strangler_proxy.wire.identity import extended_lines, forwarded_lines, is_trusted
 from strangler_proxy.wire.reader import RequestReader
@@ -33,6 +33,7 @@ class ClientConnection(RequestReader, asyncio.Protocol):
         "_trusted", "_tunnel", "_unsent", "deadline", "transport", "write_blocked",
     )  # fmt: skip
     transport: asyncio.Transport
+    may_compose = True
 
     def __init__(self, plane: "DataPlane", *, tls: bool) -> None:
         super().__init__(plane)
@@ -170,7 +171,7 @@ class ClientConnection(RequestReader, asyncio.Protocol):
         self._answering = None
         keep_alive = exchange.received and exchange.keep_alive and not self.plane.draining
         head_only = exchange.head.method == b"HEAD"
-        if keep_alive and fault.by_upstream:
+        if keep_alive and (fault.by_upstream or fault.by_rule):
             request_id = exchange.head.request_id
             self.transport.write(problem(fault, request_id, head_only=head_only, close=False))
             self.wait(self.plane.timeouts.keepalive_s)
@@ -216,7 +217,9 @@ class ClientConnection(RequestReader, asyncio.Protocol):
     def wait_for(self, exchange: Exchange) -> None:
         """Expect the next piece of this request, or of its answer."""
         if (exchange.received or exchange.blocked) and not self.write_blocked:
-            self.deadline = self.plane.now + exchange.lane.timeout_s
+            lane = exchange.lane
+            begun = exchange.stage >= ANSWERING
+            self.deadline = self.plane.now + (lane.idle_s if begun else lane.timeout_s)
         else:
             self.deadline = self.plane.now + self.plane.timeouts.body_idle_s
 
@@ -309,7 +312,7 @@ class ClientConnection(RequestReader, asyncio.Protocol):
     def caller(self, head: RequestHead, sticky: str) -> bytes:
         """What a canary knows the caller of this request by."""
         believed = head.forwarded if self._trusted else ()
-        return caller(head, sticky, self._peer, believed)
+        return caller(head, sticky, self._peer, believed, self.plane.trusted)
 
     def switch(self, tunnel: "Tunnel") -> bytes:
         """Leave HTTP; what the client has sent since its request is returned."""

@@ -1,24 +1,30 @@
 """One request and its answer: which upstream has it, what was sent, and how it may still end.
 
-A request is sent a second time, once, only if its connection ended without an answer, asking twice
-is asking once (RFC 9110 §9.2.2), and its bytes are still at hand.
+What was sent is sent again only if asking twice is asking once (RFC 9110 §9.2.2) and its bytes are
+still at hand; policies/retry.py says when and how often.
 """
 
+import asyncio
 import logging
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from strangler_proxy.policies.retry import ANSWERED, NOT_SENT, UNHEARD, pause_s, within_budget
 from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
 from strangler_proxy.wire.request import CHUNKED, RequestHead, write_head
 from strangler_proxy.wire.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.client import ClientConnection
+    from strangler_proxy.wire.composing import Composing
+    from strangler_proxy.wire.endpoint import Endpoint
+    from strangler_proxy.wire.observation import Observation
     from strangler_proxy.wire.plane import Lane
     from strangler_proxy.wire.upstream import UpstreamConnection
 
 log = logging.getLogger(__name__)
 REPLAYABLE_BYTES = 65_536
+CLIENT_LEFT = Fault(499, "the client left")
 
 # How far an exchange is; plain integers, looked at for every piece.
 WAITING, QUEUED, SENT, ANSWERING, SWITCHING, OVER = range(6)
@@ -28,9 +34,10 @@ class Exchange:
     """A request on its way through the proxy, from its head to the end of its answer."""
 
     __slots__ = (
-        "_conn", "_fresh", "_pending", "_replay", "_retried", "_started", "body_bytes",
-        "chunked_answer", "client", "head", "keep_alive", "lane", "pending_bytes", "received",
-        "stage",
+        "_avoid", "_conn", "_endpoint", "_fresh", "_kept", "_pending", "_replay", "_retrying",
+        "_started", "answer_lines", "body_bytes", "chunked_answer", "client", "composing", "extra",
+        "head", "keep_alive", "lane", "pending_bytes", "probe", "received", "seen", "stage",
+        "tries",
     )  # fmt: skip
     lane: "Lane"
 
@@ -47,7 +54,22 @@ class Exchange:
         self._pending: list[bytes] = []
         self._replay: list[bytes] | None = None
         self._conn: UpstreamConnection | None = None
-        self._retried = False
+        self._endpoint: Endpoint | None = None
+        self._avoid: Endpoint | None = None
+        self._kept = False
+        """The connection had been used before: its end may have nothing to do with the request."""
+        self._retrying = False
+        self.tries = 0
+        """How often it was tried before."""
+        self.probe = False
+        """Its outcome decides whether the breaker of its upstream closes."""
+        self.extra = b""
+        """Header lines that the upstream gets besides."""
+        self.answer_lines = b""
+        """Header lines that the client gets besides."""
+        self.seen: Observation | None = None
+        self.composing: Composing | None = None
+        """What puts the answer together, where no upstream gives it."""
 
     # --- what the client sends
 
@@ -70,29 +92,41 @@ class Exchange:
     # --- finding an upstream
 
     def start(self) -> None:
-        """Choose who answers, and send the request there."""
-        client, head = self.client, self.head
-        plane = client.plane
+        """Have somebody chosen who answers."""
+        plane, head = self.client.plane, self.head
         self._started = perf_counter()
-        self.lane = lane = plane.lane(client, head)
         if not head.request_id:
             head.request_id = plane.new_id()
-        self._pending.insert(0, write_head(head, client.identity(head)))
+        plane.dispatch(self)
+
+    def go(self, lane: "Lane") -> None:
+        """Send the request this way."""
+        self.lane = lane
+        head = self.head
+        self._pending.insert(0, write_head(head, self.client.identity(head) + self.extra))
         # A connection that the server is about to close looks like any other. A request that must
         # not be repeated does not take that risk, unless the upstream's settings say so.
-        self._fresh = not head.idempotent and lane.pool.upstream.reuse == "safe"
+        # Nor does a probe: it must not fail for what has nothing to do with the upstream.
+        self._fresh = self.probe or (not head.idempotent and lane.pool.upstream.reuse == "safe")
         self.acquire()
 
     def acquire(self) -> None:
         """Ask the pool for a connection; `connected` or `fail` follows, perhaps at once."""
         pool = self.lane.pool
-        connection = None if self._fresh else pool.take()
+        endpoint = self._endpoint = pool.only or pool.choose(self._avoid)
+        if endpoint is None:
+            self.fail(overloaded(pool.name, "has no address: none is known or well"))
+            return
+        connection = None if self._fresh else pool.take(endpoint)
         if connection is not None:
+            self._kept = True
             self.connected(connection)
             return
+        self._kept = False
         self.client.wait_forever()  # the attempt to connect has a bound of its own
-        pool.open(self)
+        pool.open(self, endpoint)
         if self.stage == QUEUED:
+            self._endpoint = None
             self.client.wait(pool.upstream.queue_timeout_s)
 
     def connected(self, connection: "UpstreamConnection") -> None:
@@ -167,8 +201,12 @@ class Exchange:
     def answer(self, status: int, passing: bytes, body: int) -> list[bytes]:
         """The final answer's head as the client gets it; `body` is the upstream's framing."""
         self.stage = ANSWERING
-        self.lane.tally.record(perf_counter() - self._started, status)
+        self._record(status)
+        if status >= 400 and status in self.lane.pool.failing and self.lane.pool.watched:
+            self._tried(failed=True)
         out = [b"HTTP/1.1", passing]
+        if self.answer_lines:
+            out.append(self.answer_lines)
         if not self.received and status >= 400:
             self.keep_alive = False  # the rest of the request is not wanted
         if body >= CHUNKED:  # or until the connection closes
@@ -187,18 +225,26 @@ class Exchange:
 
     def _record(self, status: int) -> None:
         self.lane.tally.record(perf_counter() - self._started, status)
+        if self.seen is not None:
+            self.seen.answered(status, self._endpoint)
 
     def finish(self, out: list[bytes], *, reusable: bool) -> None:
         """Hand the last of the answer to the client, and the connection back to its pool."""
-        client, connection = self.client, self._conn
+        client, connection, seen = self.client, self._conn, self.seen
         client.write_answer(out)
         self.stage, self._conn = OVER, None
         if connection is not None:
             connection.exchange = None
             if connection.paused:
                 connection.resume()
+            pool = connection.endpoint.pool
+            if pool.watched or self._retrying:
+                self._tried(failed=False)
             whole = self.received and not self._pending
-            self.lane.pool.give_back(connection, reusable=reusable and whole)
+            pool.give_back(connection, reusable=reusable and whole)
+        if seen is not None:
+            seen.sent(out)
+            seen.end()
         client.finished(self)
 
     def switch(self, leftover: bytes) -> None:
@@ -208,31 +254,44 @@ class Exchange:
             return
         connection.exchange = None
         self.stage = OVER
-        Tunnel(self.client, connection, self.lane.pool).start(leftover)
+        self._tried(failed=False)
+        if self.seen is not None:
+            self.seen.end()
+        Tunnel(self.client, connection).start(leftover)
 
     # --- ends that nobody wished for
+
+    def unreachable(self, fault: Fault) -> None:
+        """No connection could be opened: nothing was sent."""
+        self._tried(failed=True)
+        if not self._again(NOT_SENT):
+            self.fail(fault)
 
     def upstream_lost(self, exc: Exception | None) -> None:
         """The upstream's connection is gone before the answer was whole."""
         connection = self._conn
         heard = connection is not None and connection.heard
         self._release(reusable=False)
-        if not heard and not self._retried and self.head.idempotent and self._can_replay():
-            self._retried = self._fresh = True
-            self._pending = (self._replay or []) + self._pending
-            self._replay = None
-            self.acquire()
+        self._tried(failed=None if self._kept and not heard else True)
+        if not heard and self._again(UNHEARD):
             return
         how = f"broke the connection ({exc})" if exc else "closed the connection"
         when = "in the middle of its answer" if heard else "without an answer"
         self.fail(bad_gateway(self.lane.pool.name, f"{how} {when}"))
 
-    def _can_replay(self) -> bool:
-        return self._replay is not None and self.body_bytes <= REPLAYABLE_BYTES
+    def thrown_away(self, status: int) -> bool:
+        """Whether an answer is not passed on, because the request is sent again instead."""
+        retry = self.lane.retry
+        if retry is None or status not in retry.statuses or not self._again(ANSWERED):
+            return False
+        self._release(reusable=False)
+        self._tried(failed=status in self.lane.pool.failing)
+        return True
 
     def garbled(self, what: str) -> None:
         """The upstream does not speak HTTP as it should."""
         self._release(reusable=False)
+        self._tried(failed=True)
         self.fail(bad_gateway(self.lane.pool.name, f"gave an answer that is not HTTP: {what}"))
 
     def expire(self) -> None:
@@ -240,9 +299,21 @@ class Exchange:
         name = self.lane.pool.name
         if self.stage == QUEUED:
             self.fail(overloaded(name, "had no connection free in time"))
+            return
+        self._release(reusable=False)
+        self._tried(failed=True)
+        if self.stage >= ANSWERING:
+            what = f"sent nothing more of its answer for {self.lane.idle_s:g} s"
         else:
-            self._release(reusable=False)
-            self.fail(gateway_timeout(name, f"did not answer in {self.lane.timeout_s:g} s"))
+            what = f"did not answer in {self.lane.timeout_s:g} s"
+        self.fail(gateway_timeout(name, what))
+
+    def run_out(self, total_s: float) -> None:
+        """All tries together took too long."""
+        asked = self._conn is not None
+        self._release(reusable=False)
+        self._tried(failed=True if asked else None)
+        self.fail(gateway_timeout(self.lane.pool.name, f"was not done in {total_s:g} s"))
 
     def fail(self, fault: Fault) -> None:
         """End with an answer of the proxy's own, or by breaking an answer that has begun."""
@@ -251,6 +322,7 @@ class Exchange:
         begun = self.stage >= ANSWERING
         self.stage = OVER
         self._release(reusable=False)
+        self._tried(failed=None)
         if fault.by_upstream:
             if begun:
                 self.lane.tally.failures += 1
@@ -258,6 +330,8 @@ class Exchange:
                 self._record(fault.status)
             request_id = self.head.request_id.decode("latin-1")
             log.warning("%s: %s (request %s)", self.lane.route, fault.detail, request_id)
+        if self.seen is not None:
+            self.seen.end(fault, begun=begun)
         if begun:
             self.client.abort()
         else:
@@ -269,11 +343,74 @@ class Exchange:
             self.lane.pool.forget(self)
         self.stage = OVER
         self._release(reusable=False)
+        self._tried(failed=None)
+        if self.seen is not None:
+            self.seen.end(CLIENT_LEFT)
 
     def _release(self, *, reusable: bool) -> None:
+        if self.composing is not None:
+            self.composing.drop()
         connection, self._conn = self._conn, None
         if connection is not None:
             connection.exchange = None
             if connection.paused:
                 connection.resume()
-            self.lane.pool.give_back(connection, reusable=reusable)
+            connection.endpoint.pool.give_back(connection, reusable=reusable)
+
+    # --- tries
+
+    def _tried(self, *, failed: bool | None) -> None:
+        """Tell once how a try went; None: it says nothing of the upstream."""
+        endpoint, self._endpoint = self._endpoint, None
+        if self._retrying:
+            self._retrying = False
+            self.lane.pool.retrying -= 1
+        if endpoint is not None:
+            self._avoid = endpoint
+            if failed is not None:
+                endpoint.pool.judge(endpoint, failed=failed, probe=self.probe)
+                self.probe = False
+        if self.probe:
+            self.probe = False
+            breaker = self.lane.pool.breaker
+            if breaker is not None:
+                breaker.release()
+
+    def _again(self, outcome: int) -> bool:
+        """Send the request once more, if that may be done; now, or after a pause."""
+        lane, pool = self.lane, self.lane.pool
+        plane = self.client.plane
+        pause = pause_s(
+            outcome,
+            repeatable=self.head.idempotent and self._can_replay(),
+            tries=self.tries,
+            elsewhere=pool.has_other_than(self._endpoint or self._avoid),
+            retry=lane.retry,
+            drawn=plane.draw(),
+        )
+        if pause is None or (pool.breaker and pool.breaker.state(plane.now) != "closed"):
+            return False
+        if pause:
+            in_flight = pool.in_use + pool.waiting
+            if not within_budget(pool.retrying, in_flight, pool.upstream.retry_percent):
+                plane.note("retry-refused", pool.name)
+                return False
+        if outcome != NOT_SENT:
+            self._fresh = True
+            self._pending = (self._replay or []) + self._pending
+            self._replay = None
+        plane.note("retry", pool.name)
+        self.tries += 1
+        self.stage = WAITING
+        self.client.wait_forever()  # the pause is short
+        asyncio.get_running_loop().call_later(pause, self._once_more)
+        return True
+
+    def _once_more(self) -> None:
+        if self.stage == WAITING:
+            self._retrying = True
+            self.lane.pool.retrying += 1
+            self.acquire()
+
+    def _can_replay(self) -> bool:
+        return self._replay is not None and self.body_bytes <= REPLAYABLE_BYTES

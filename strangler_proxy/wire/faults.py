@@ -16,8 +16,11 @@ class Fault:
     status: int
     detail: str
     by_upstream: bool = False
+    by_rule: bool = False
+    """The request itself is sound, but a rule of the file does not let it pass."""
     retry_after_s: int | None = None
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    lines: bytes = b""
+    """Header lines of its own, each with its line end."""
 
 
 def bad_request(detail: str) -> Fault:
@@ -38,6 +41,21 @@ def gateway_timeout(upstream: str, what: str) -> Fault:
 def overloaded(upstream: str, what: str) -> Fault:
     """503: the upstream has no room for the request; it was not sent."""
     return Fault(503, f"upstream '{upstream}' {what}", by_upstream=True, retry_after_s=1)
+
+
+def unauthorized(detail: str, challenge: bytes) -> Fault:
+    """401: the route asks for a token that it believes (RFC 6750 §3)."""
+    return Fault(401, detail, by_rule=True, lines=b"WWW-Authenticate: %b\r\n" % challenge)
+
+
+def too_many(detail: str, retry_after_s: int, lines: bytes) -> Fault:
+    """429: this caller has asked too often; `lines` tell the limit."""
+    return Fault(429, detail, by_rule=True, retry_after_s=retry_after_s, lines=lines)
+
+
+def unavailable(detail: str, retry_after_s: int = 1) -> Fault:
+    """503 by a rule: nobody was asked."""
+    return Fault(503, detail, by_rule=True, retry_after_s=retry_after_s)
 
 
 REQUEST_TIMEOUT = Fault(408, "the request did not arrive in time")
@@ -61,10 +79,10 @@ def problem(fault: Fault, request_id: bytes, *, head_only: bool, close: bool) ->
         b"Content-Type: application/problem+json",
         b"Content-Length: %d" % len(body),
         b"X-Request-ID: " + request_id,
-        *(b"%b: %b" % header for header in fault.headers),
     ]
     if fault.retry_after_s is not None:
         lines.append(b"Retry-After: %d" % fault.retry_after_s)
     if close:
         lines.append(b"Connection: close")
-    return b"\r\n".join([*lines, b"", b"" if head_only else body])
+    head = b"\r\n".join(lines) + b"\r\n" + fault.lines + b"\r\n"
+    return head if head_only else head + body

@@ -14,9 +14,10 @@ Special = tuple[int, bytes, bytes]
 # Plain integers, not an enum: they are compared for every header line of every message.
 Kind = int
 PLAIN, DROP, CONNECTION, HOST, LENGTH, CODING = range(6)
-UPGRADE, EXPECT, FORWARDED, REQUEST_ID, VIA, MAX_FORWARDS = range(6, 12)
+UPGRADE, EXPECT, FORWARDED, REQUEST_ID, VIA, MAX_FORWARDS, SIDE = range(6, 13)
 # PLAIN (zero) passes untouched. DROP is meant for this hop only, or is a disguise of a field that
 # the proxy answers for. FORWARDED says who the client is: believed only from trusted addresses.
+# SIDE asks for one side of a route, with a secret that no upstream is to learn.
 
 _KINDS = {
     b"connection": CONNECTION,
@@ -36,6 +37,7 @@ _KINDS = {
     b"x-request-id": REQUEST_ID,
     b"via": VIA,
     b"max-forwards": MAX_FORWARDS,
+    b"x-strangler-side": SIDE,
 }
 
 
@@ -50,11 +52,13 @@ def classify(name: bytes) -> Kind:
         return DROP if disguised else PLAIN
     if low.startswith(b"x-forwarded-"):
         return FORWARDED
+    if low.startswith(b"x-verified-"):
+        return DROP  # what the proxy has verified is said by the proxy alone
     return _KINDS.get(low, PLAIN)
 
 
 # Connection may name fields of this hop, but not take away what the message itself stands on.
-_KEPT = frozenset({HOST, LENGTH, CODING, REQUEST_ID, FORWARDED, VIA})
+_KEPT = frozenset({HOST, LENGTH, CODING, REQUEST_ID, FORWARDED, VIA, SIDE})
 _USUAL_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b""})
 
 

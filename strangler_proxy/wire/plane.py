@@ -3,19 +3,29 @@
 The clock is read a few times a second by `tick`, not for each request: deadlines are of seconds.
 """
 
+import asyncio
 import ipaddress
-from collections.abc import Callable
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
-from strangler_proxy.config import Config
+from strangler_proxy.config import COMPOSED, Compose, Config, Retry, Upstream
+from strangler_proxy.policies.breaker import Breaker
 from strangler_proxy.routing import Entry, RouteTable
 from strangler_proxy.running.counts import Tally
+from strangler_proxy.wire.endpoint import Member
+from strangler_proxy.wire.equipment import Equipment
+from strangler_proxy.wire.exchange import OVER, Exchange
+from strangler_proxy.wire.faults import LOOP
+from strangler_proxy.wire.gate import Gate
 from strangler_proxy.wire.identity import request_ids
+from strangler_proxy.wire.outside import Outside
 from strangler_proxy.wire.pool import Pool
-from strangler_proxy.wire.request import RequestHead
 
+log = logging.getLogger(__name__)
 TICK_S = 0.25
 CACHED_PATHS = 8192
 LONGEST_CACHED_PATH = 256
@@ -24,7 +34,9 @@ LONGEST_CACHED_PATH = 256
 class Watched(Protocol):
     """A connection with a deadline."""
 
-    deadline: float
+    @property
+    def deadline(self) -> float:
+        """When `expire` is to be called, on the plane's clock."""
 
     def expire(self) -> None:
         """Do what the passed deadline calls for."""
@@ -36,19 +48,14 @@ class Watched(Protocol):
         """Close at once."""
 
 
-class Caller(Protocol):
-    """A client as far as a canary needs to know it."""
-
-    def caller(self, head: RequestHead, sticky: str) -> bytes:
-        """What the caller of this request is known by."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Lane:
     """One side of one route, made ready: where its requests go and where they are counted."""
 
     route: str
     timeout_s: float
+    idle_s: float
+    retry: Retry | None
     pool: Pool
     tally: Tally
 
@@ -56,30 +63,54 @@ class Lane:
 class DataPlane:
     """The state of one worker's data path."""
 
-    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, config: Config, clock: Callable[[], float], outside: Outside | None = None
+    ) -> None:
         self._clock = clock
         self.now = clock()
+        self.outside = outside or Outside()
+        self.draw = self.outside.draw
         self.new_id = request_ids()
         self.connections: set[Watched] = set()
         self.draining = False
         self.tallies: dict[tuple[str, str], Tally] = {}
+        self.events: Counter[tuple[str, str, str]] = Counter()
+        """How often something happened: (event, route or upstream, detail)."""
         self.pools: dict[str, Pool] = {}
+        self.equipment = Equipment(config, self.outside, None)
         self._retired: list[Pool] = []
         self._lanes: dict[tuple[str, str], Lane] = {}
+        self._bounded: list[tuple[float, float, Exchange]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self.install(config)
 
-    def install(self, config: Config) -> None:
+    # --- configuration
+
+    def install(
+        self,
+        config: Config,
+        members: Mapping[str, Sequence[Member]] | None = None,
+        rows: Mapping[str, int] | None = None,
+    ) -> None:
         """Serve by this configuration from the next request on; those in flight are not touched.
 
-        Raises OSError, with nothing changed, when an upstream's CA file is unusable.
+        `members`: the addresses of upstreams where they are known better than from the file;
+        `rows`: which row of the board each upstream's breaker has. Raises OSError or ConfigError,
+        with nothing changed, when a file or a variable that it names is unusable.
         """
-        pools = {}
-        for name, upstream in config.upstreams.items():
-            old = self.pools.get(name)
-            unchanged = old is not None and old.upstream == upstream
-            pools[name] = old if old and unchanged else Pool(name, upstream, self)
+        equipment = Equipment(config, self.outside, self.equipment)
+        pools = {
+            name: self._pool(name, upstream, (members or {}).get(name), (rows or {}).get(name))
+            for name, upstream in config.upstreams.items()
+        }
         table = RouteTable(config)
+        # Nothing can fail from here on.
+        for name, pool in pools.items():
+            pool.upstream = config.upstreams[name]
+            if members is not None and name in members:
+                pool.place(members[name])
         replaced = [pool for name, pool in self.pools.items() if pools.get(name) is not pool]
+        before, self.equipment = self.equipment, equipment
         self.config, self.pools = config, pools
         self._table, self._lanes = table, {}
         self._find_cached = lru_cache(CACHED_PATHS)(self._find)
@@ -90,39 +121,149 @@ class DataPlane:
         for pool in replaced:
             pool.retire()
         self._retired = [pool for pool in self._retired + replaced if pool.in_use]
+        for unused in before.retire(equipment):
+            self.spawn(unused.close())
 
-    def lane(self, client: Caller, head: RequestHead) -> Lane:
-        """Choose who answers; who the caller is matters only when a route splits its callers."""
+    def _pool(
+        self, name: str, upstream: Upstream, members: Sequence[Member] | None, row: int | None
+    ) -> Pool:
+        """The pool of before where it serves as well; a canary's percent is no matter of pools."""
+        old = self.pools.get(name)
+        if (
+            old is not None
+            and old.upstream.model_copy(update={"canary": upstream.canary}) == upstream
+        ):
+            return old
+        breaker = None
+        if upstream.breaker is not None:
+            board = self.outside.board
+            shared = board is not None and row is not None
+            breaker = Breaker(
+                upstream.breaker,
+                board.cells(row) if shared else None,  # type: ignore[union-attr, arg-type]
+                board.guard(row) if shared else None,  # type: ignore[union-attr, arg-type]
+            )
+        return Pool(name, upstream, self, members, breaker)
+
+    def place(self, name: str, members: Sequence[Member]) -> None:
+        """Take these for an upstream's addresses; one that is not served any more is passed by."""
+        if name in self.pools:
+            self.pools[name].place(members)
+
+    def set_keys(self, name: str, jwks: Mapping[str, Any]) -> None:
+        """Verify tokens by these keys of an issuer from now on."""
+        verifier = self.equipment.verifiers.get(name)
+        if verifier is not None:
+            verifier.set_keys(jwks)
+
+    # --- choosing
+
+    def dispatch(self, exchange: Exchange) -> None:
+        """Send a request on its way: at once where its route asks for nothing more."""
+        head = exchange.head
         if len(head.path) > LONGEST_CACHED_PATH:  # a cache of these would fill the memory
             found = self._find(head.method, head.path)
         else:
             found = self._find_cached(head.method, head.path)
         if type(found) is Lane:
-            return found
-        entry = cast(Entry, found)
-        return self._lane(entry, entry.decide(client.caller(head, entry.sticky)).upstream)
+            exchange.go(found)
+        else:
+            entry = cast(Entry, found)
+            exchange.lane = self._first_lane(entry)
+            Gate(self, exchange, entry).enter()
 
     def _find(self, method: bytes, path: bytes) -> Lane | Entry:
-        """The lane of a route that has one, the entry of a route that splits its callers."""
+        """The lane of a route whose requests all go the same way, the entry of any other."""
         entry = self._table.match(method, path)
-        return self._lane(entry, entry.fixed.upstream) if entry.fixed else entry
+        if entry.fixed is None or self.equipment.guards(entry):
+            return entry
+        lane = self.lane(entry, entry.fixed.upstream)
+        guarded = lane.pool.breaker is not None
+        return entry if guarded else lane
 
-    def _lane(self, entry: Entry, upstream: str) -> Lane:
+    def _first_lane(self, entry: Entry) -> Lane:
+        """What stands for the lane while none is chosen."""
+        route = entry.route
+        if route is None:
+            return self.lane(entry, self.config.default)
+        return self.lane(entry, route.control)
+
+    def lane(self, entry: Entry, upstream: str) -> Lane:
+        """The way of an entry's requests to an upstream."""
         key = (entry.name, upstream)
         lane = self._lanes.get(key)
         if lane is None:
             tally = self.tallies.setdefault(key, Tally())
-            lane = Lane(entry.name, entry.timeout_s, self.pools[upstream], tally)
-            self._lanes[key] = lane
+            route = entry.route
+            timeout_s = route.timeout_s if route else self.config.default_timeout_s
+            lane = self._lanes[key] = Lane(
+                entry.name,
+                timeout_s,
+                route.idle_s or timeout_s if route else timeout_s,
+                route.retry if route else None,
+                # A composed answer has no upstream; nothing is ever sent on its lane.
+                self.pools[self.config.default if upstream == COMPOSED else upstream],
+                tally,
+            )
         return lane
+
+    def arguments(self, method: bytes, path: bytes) -> Mapping[str, Any]:
+        """The arguments of the rule that a path matches."""
+        return self._table.arguments(method, path)
+
+    def compose(self, exchange: Exchange, entry: Entry, compose: Compose) -> None:
+        """Have an answer put together from several."""
+        from strangler_proxy.wire.composing import Composing
+
+        if not exchange.client.may_compose:
+            exchange.fail(LOOP)
+            return
+        exchange.composing = Composing(self, exchange, entry, compose)
+        exchange.composing.start()
+
+    # --- what happens
+
+    def note(self, event: str, subject: str, detail: str = "", *, told: str | None = None) -> None:
+        """Count that something happened; `told` is also said in the log."""
+        self.events[event, subject, detail] += 1
+        if told is not None:
+            log.warning("%s", told)
+
+    def spawn(self, waiting: Coroutine[Any, Any, None]) -> None:
+        """Let something go on that waits."""
+        task = asyncio.get_running_loop().create_task(waiting)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- time
+
+    def bound(self, exchange: Exchange, total_s: float) -> None:
+        """Let an exchange be ended when all of it has taken this long."""
+        self._bounded.append((self.now + total_s, total_s, exchange))
 
     def tick(self) -> None:
         """Read the clock, and end what has waited too long."""
         now = self.now = self._clock()
         for connection in [item for item in self.connections if item.deadline < now]:
             connection.expire()
+        if self._bounded:
+            self._end_bounded(now)
         for pool in self.pools.values():
-            pool.close_idle(now)
+            pool.tick(now)
+        if self.equipment.log is not None:
+            self.equipment.log.flush()
+
+    def _end_bounded(self, now: float) -> None:
+        bounded, self._bounded = self._bounded, []
+        for until, total_s, exchange in bounded:
+            if exchange.stage == OVER:
+                continue
+            if until <= now:
+                exchange.run_out(total_s)
+            else:
+                self._bounded.append((until, total_s, exchange))
+
+    # --- the end
 
     def drain(self) -> None:
         """Let requests in flight finish, and close connections as they become idle."""
@@ -136,3 +277,8 @@ class DataPlane:
             connection.abort()
         for pool in [*self.pools.values(), *self._retired]:
             pool.retire()
+
+    async def close(self) -> None:
+        """Let go of what the equipment holds open."""
+        for unused in self.equipment.retire(None):
+            await unused.close()

@@ -1,14 +1,19 @@
-"""Kept-alive connections to one upstream: lent for one exchange at a time, most recent first.
+"""One upstream as one worker sees it: its addresses, the choice between them, and who must wait.
 
-Bounded: at most `max_connections` are open, at most `queue` exchanges wait for one.
+Bounded: at most `max_connections` are open, at most `queue` exchanges wait for one. Connections
+are lent for one exchange at a time.
 """
 
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from strangler_proxy.config import Upstream
+from strangler_proxy.config.upstream import FAILURES
+from strangler_proxy.policies.breaker import Breaker
+from strangler_proxy.wire.endpoint import Endpoint, Member
 from strangler_proxy.wire.exchange import OVER, QUEUED, WAITING, Exchange
 from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
 from strangler_proxy.wire.upstream import UpstreamConnection
@@ -23,42 +28,110 @@ class Pool:
     Raises OSError or ssl.SSLError when made with an unusable CA file.
     """
 
-    def __init__(self, name: str, upstream: Upstream, plane: "DataPlane") -> None:
+    def __init__(
+        self,
+        name: str,
+        upstream: Upstream,
+        plane: "DataPlane",
+        members: Sequence[Member] | None = None,
+        breaker: Breaker | None = None,
+    ) -> None:
         self.name = name
         self.upstream = upstream
         self.plane = plane
+        self.breaker = breaker
+        self.failing = breaker.failing if breaker else frozenset(FAILURES)
+        """Statuses that count as failures of the upstream."""
         self.in_use = 0
-        self._idle: deque[UpstreamConnection] = deque()
+        self.retrying = 0
+        """Requests of those in flight that are tries after a first one."""
+        self.endpoints: tuple[Endpoint, ...] = ()
+        self.only: Endpoint | None = None
+        """The one address there is: then nothing has to be chosen."""
+        self.watched = False
+        """Whether it matters here how an exchange ended."""
+        self._usable: tuple[Endpoint, ...] = ()
+        self._turn = 0
         self._waiting: deque[Exchange] = deque()
         self._dials: set[asyncio.Task[None]] = set()
         self._keeps = upstream.reuse != "never"
-        self._idle_s = upstream.idle_s
         self._context = client_context(upstream)
+        fixed = [Member(origin.address) for origin in upstream.origins]
+        self.place(fixed if members is None else members)
 
-    def take(self) -> UpstreamConnection | None:
+    # --- addresses
+
+    def place(self, members: Sequence[Member]) -> None:
+        """Take these for the upstream's addresses; what is known of those that stay is kept."""
+        before = {endpoint.address: endpoint for endpoint in self.endpoints}
+        placed = []
+        for member in members:
+            endpoint = before.pop(member.address, None) or Endpoint(self, member)
+            endpoint.member = member
+            placed.append(endpoint)
+        for endpoint in before.values():
+            endpoint.gone = True
+            endpoint.close_idle()
+        self.endpoints = tuple(placed)
+        self.only = placed[0] if len(placed) == 1 else None
+        self.watched = self.breaker is not None or len(placed) > 1
+        self._sort_out()
+
+    def _sort_out(self) -> None:
+        """Find the addresses that may be asked.
+
+        None that is well: then all are, for a check that is wrong must not take an upstream away.
+        """
+        now = self.plane.now
+        staying = [endpoint for endpoint in self.endpoints if not endpoint.member.draining]
+        well = [e for e in staying if e.member.well and e.standing.until <= now]
+        self._usable = tuple(well or staying or self.endpoints)
+
+    def choose(self, avoid: Endpoint | None = None) -> Endpoint | None:
+        """The address with the fewest requests outstanding; equals take turns. None: there is none.
+
+        `avoid`: an address that has just failed, taken only if there is no other.
+        """
+        usable = self._usable
+        if not usable:
+            return None
+        self._turn = turn = (self._turn + 1) % len(usable)
+        best = None
+        for endpoint in (*usable[turn:], *usable[:turn]):
+            if endpoint is not avoid and (best is None or endpoint.in_flight < best.in_flight):
+                best = endpoint
+        return best or avoid
+
+    def has_other_than(self, endpoint: Endpoint | None) -> bool:
+        """Whether somebody else could be asked."""
+        return any(other is not endpoint for other in self._usable)
+
+    # --- lending
+
+    def take(self, endpoint: Endpoint) -> UpstreamConnection | None:
         """Lend a kept connection that is still good, None if there is none."""
-        idle = self._idle
-        while idle:
-            connection = idle.pop()
-            # What has come while nobody asked must not be taken for the next request's answer.
-            if connection.good_until > self.plane.now and connection.quiet():
-                self.in_use += 1
-                return connection
-            connection.close()
-        return None
+        connection = endpoint.lend(self.plane.now)
+        if connection is not None:
+            self.in_use += 1
+        return connection
 
-    def open(self, exchange: Exchange) -> None:
-        """Have a new connection opened: `exchange.connected` or `.fail` is called, perhaps at once.
+    def open(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        """Have a new connection opened: `exchange.connected` or `.unreachable` is called.
 
         Where no more may be open the exchange is queued.
         """
         if self.in_use < self.upstream.max_connections:
-            self._dial(exchange)
+            self._dial(exchange, endpoint)
         elif len(self._waiting) < self.upstream.queue:
             self._waiting.append(exchange)
             exchange.stage = QUEUED
         else:
             exchange.fail(overloaded(self.name, "has no connection free, and its queue is full"))
+
+    @property
+    def waiting(self) -> int:
+        """Exchanges in the queue."""
+        return len(self._waiting)
 
     def forget(self, exchange: Exchange) -> None:
         """Take an exchange that gave up waiting out of the queue."""
@@ -67,30 +140,29 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection, *, reusable: bool) -> None:
         """Take a lent connection back; the next in the queue gets it, or a new one in its place."""
+        endpoint = connection.endpoint
         self.in_use -= 1
-        if reusable and self._keeps:
-            connection.good_until = self.plane.now + self._idle_s
-            self._idle.append(connection)
+        endpoint.in_flight -= 1
+        if reusable and self._keeps and not endpoint.gone:
+            connection.good_until = self.plane.now + self.upstream.idle_s
+            endpoint.idle.append(connection)
         else:
             connection.close()
         if self._waiting:
             self._serve_waiting()
 
-    def lost(self, connection: UpstreamConnection) -> None:
-        """An idle connection was closed by the upstream."""
-        if connection in self._idle:
-            self._idle.remove(connection)
-
-    def close_idle(self, now: float) -> None:
-        """Close what has not been used for too long; the oldest come first."""
-        while self._idle and self._idle[0].good_until <= now:
-            self._idle.popleft().close()
+    def tick(self, now: float) -> None:
+        """Close what has been idle for too long, and take back whom time has pardoned."""
+        for endpoint in self.endpoints:
+            endpoint.close_idle(now)
+        if self.only is None:
+            self._sort_out()
 
     def retire(self) -> None:
         """Serve those who wait, keep nothing: the upstream's settings have been replaced."""
         self._keeps = False
-        while self._idle:
-            self._idle.pop().close()
+        for endpoint in self.endpoints:
+            endpoint.close_idle()
 
     def _serve_waiting(self) -> None:
         while self._waiting and self.in_use < self.upstream.max_connections:
@@ -98,45 +170,76 @@ class Pool:
             exchange.stage = WAITING
             exchange.acquire()
 
-    def _dial(self, exchange: Exchange) -> None:
-        if len(self._idle) + self.in_use >= self.upstream.max_connections:
-            self._idle.popleft().close()
+    def _dial(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        idle = [other for other in self.endpoints if other.idle]
+        if self.in_use + sum(len(other.idle) for other in idle) >= self.upstream.max_connections:
+            idle[0].idle.popleft().close()
         self.in_use += 1
-        task = asyncio.get_running_loop().create_task(self._connect(exchange))
+        endpoint.in_flight += 1
+        task = asyncio.get_running_loop().create_task(self._connect(exchange, endpoint))
         self._dials.add(task)
         task.add_done_callback(self._dials.discard)
 
-    async def _connect(self, exchange: Exchange) -> None:
-        address, tls = self.upstream.origins[0].address, self.upstream.tls
+    async def _connect(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        address, name = endpoint.address, None
+        if self._context is not None:
+            name = self.upstream.tls_name or address.host
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.upstream.connect_timeout_s):
                 _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(self),
+                    lambda: UpstreamConnection(endpoint),
                     address.host,
                     address.port,
                     ssl=self._context,
-                    server_hostname=(tls.server_name or address.host) if self._context else None,
+                    server_hostname=name,
                 )
         except TimeoutError:
             waited = self.upstream.connect_timeout_s
-            self._not_connected(
-                exchange, gateway_timeout(self.name, f"did not accept a connection in {waited:g} s")
-            )
+            fault = gateway_timeout(self.name, f"did not accept a connection in {waited:g} s")
+            self._not_connected(exchange, endpoint, fault)
         except (OSError, UnicodeError) as fault:  # SSL errors are OSErrors; a name may be unusable
             reason = getattr(fault, "strerror", None) or str(fault) or type(fault).__name__
-            self._not_connected(exchange, bad_gateway(self.name, f"cannot be reached: {reason}"))
+            unreached = bad_gateway(self.name, f"cannot be reached: {reason}")
+            self._not_connected(exchange, endpoint, unreached)
         else:
             if exchange.stage == OVER:
                 self.give_back(connection, reusable=True)
             else:
                 exchange.connected(connection)
 
-    def _not_connected(self, exchange: Exchange, fault: Fault) -> None:
+    def _not_connected(self, exchange: Exchange, endpoint: Endpoint, fault: Fault) -> None:
         self.in_use -= 1
+        endpoint.in_flight -= 1
         if exchange.stage != OVER:
-            exchange.fail(fault)
+            exchange.unreachable(fault)
+        else:
+            self.judge(endpoint, failed=True)
         self._serve_waiting()
+
+    # --- how it went
+
+    def judge(self, endpoint: Endpoint, *, failed: bool, probe: bool = False) -> None:
+        """Take note of how an exchange with this address went; only where it matters."""
+        if not self.watched:
+            return
+        now = self.plane.now
+        if failed:
+            self._note_failure(endpoint, now, probe=probe)
+        else:
+            if self.breaker is not None:
+                self.breaker.succeeded(now, probe=probe)
+            endpoint.standing.succeeded(now, self.upstream.eject)
+
+    def _note_failure(self, endpoint: Endpoint, now: float, *, probe: bool) -> None:
+        note = self.plane.note
+        if self.breaker is not None and self.breaker.failed(now, probe=probe):
+            note("breaker-opened", self.name, told=f"the breaker of '{self.name}' is open")
+        if self.only is None and endpoint.standing.failed(now, self.upstream.eject):
+            address = str(endpoint.address)
+            endpoint.close_idle()
+            self._sort_out()
+            note("ejected", self.name, address, told=f"{address} of '{self.name}' is left out")
 
 
 def client_context(upstream: Upstream) -> ssl.SSLContext | None:

@@ -20,6 +20,7 @@ from strangler_proxy.wire.headers import (
     LENGTH,
     MAX_FORWARDS,
     REQUEST_ID,
+    SIDE,
     UPGRADE,
     VIA,
     Header,
@@ -66,6 +67,8 @@ class RequestHead:
     """It asks for an upgrade and has a body, which httptools then leaves unread."""
     request_id: bytes = b""
     forwarded: tuple[Header, ...] = ()
+    side: bytes = b""
+    """The side of the route that is asked for, with the secret that allows it."""
 
     def value(self, name: bytes) -> bytes | None:
         """The first value of a passing header, by its lower-case name."""
@@ -139,6 +142,8 @@ def _read_unusual(head: RequestHead, special: list[Special]) -> Fault | None:
     if named := named_by_connection(options):
         head.lines = without(head.lines, named)
     head.forwarded = tuple(by_kind.get(FORWARDED, ()))
+    if sides := by_kind.get(SIDE):
+        head.side = sides[0][1].strip(b" \t")
     if b"upgrade" in options and not head.http_1_0 and CODING not in by_kind:
         _read_upgrade(head, by_kind.get(UPGRADE, []))
     return (

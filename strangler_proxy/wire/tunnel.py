@@ -4,21 +4,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.client import ClientConnection
-    from strangler_proxy.wire.pool import Pool
     from strangler_proxy.wire.upstream import UpstreamConnection
 
 
 class Tunnel:
     """Two connections joined; what one sends the other gets, at the pace of the slower."""
 
-    __slots__ = ("_client", "_ended", "_half_closed", "_pool", "_upstream")
+    __slots__ = ("_client", "_ended", "_half_closed", "_upstream")
 
-    def __init__(
-        self, client: "ClientConnection", upstream: "UpstreamConnection", pool: "Pool"
-    ) -> None:
+    def __init__(self, client: "ClientConnection", upstream: "UpstreamConnection") -> None:
         self._client = client
         self._upstream = upstream
-        self._pool = pool
         self._ended = False
         self._half_closed = False
 
@@ -90,7 +86,7 @@ class Tunnel:
     def _end(self) -> None:
         if not self._ended:
             self._ended = True
-            self._pool.give_back(self._upstream, reusable=False)
+            self._upstream.endpoint.pool.give_back(self._upstream, reusable=False)
 
 
 if TYPE_CHECKING:

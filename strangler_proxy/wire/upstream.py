@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from strangler_proxy.wire import response
-from strangler_proxy.wire.exchange import OVER, SWITCHING, Exchange
+from strangler_proxy.wire.exchange import SWITCHING, Exchange
 from strangler_proxy.wire.request import COUNTED
 from strangler_proxy.wire.response import UNKNOWN, UNTIL_CLOSE
 
 if TYPE_CHECKING:
-    from strangler_proxy.wire.pool import Pool
+    from strangler_proxy.wire.endpoint import Endpoint
     from strangler_proxy.wire.tunnel import Tunnel
 
 LONGEST_HEAD_BYTES = 262_144
@@ -31,13 +31,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_done", "_keep_alive", "_left", "_leftover", "_out", "_parser",
-        "_pool", "_raw", "_readable", "_spare", "_surplus",
-        "exchange", "good_until", "heard", "paused", "transport", "tunnel", "write_blocked",
+        "_raw", "_readable", "_spare", "_surplus",
+        "endpoint", "exchange", "good_until", "heard", "paused", "transport", "tunnel",
+        "write_blocked",
     )  # fmt: skip
     transport: asyncio.Transport
 
-    def __init__(self, pool: "Pool") -> None:
-        self._pool = pool
+    def __init__(self, endpoint: "Endpoint") -> None:
+        self.endpoint = endpoint
         self._parser = httptools.HttpResponseParser(self)
         self._readable: select.poll | None = None
         self._spare: socket.socket | None = None
@@ -120,7 +121,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         exchange = self.exchange
         if exchange is None:  # nobody asked: whatever this is, it must not answer the next request
-            self._pool.lost(self)
+            self.endpoint.forget(self)
             self.close()
             return
         self.heard = True
@@ -140,7 +141,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._surplus = True
         if self._done:
             self._end(exchange)
-        elif exchange.stage != OVER:
+        elif self.exchange is exchange:
             self._hand_on(exchange)
 
     def eof_received(self) -> bool:
@@ -162,7 +163,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._read_what_is_left()
         self._drop_spare()
         if self.exchange is None:
-            self._pool.lost(self)
+            self.endpoint.forget(self)
         else:
             self.exchange.upstream_lost(exc)
 
@@ -219,6 +220,8 @@ class UpstreamConnection(asyncio.Protocol):
         if body == UNKNOWN:
             exchange.garbled("its Transfer-Encoding is not chunked")
             return
+        if exchange.lane.retry is not None and exchange.thrown_away(status):
+            return  # the connection is closed, and what still comes on it belongs to nobody
         self._keep_alive = self._parser.should_keep_alive()
         self._body = body
         self._out += exchange.answer(status, passing, body)
@@ -280,6 +283,8 @@ class UpstreamConnection(asyncio.Protocol):
         out, self._out = self._out, []
         if out:
             exchange.client.write_answer(out)
+            if exchange.seen is not None:
+                exchange.seen.sent(out)
         if exchange.stage == SWITCHING:
             exchange.switch(self._leftover)
         else:

@@ -347,7 +347,8 @@ def test_kept_connection_with_something_unread_is_not_lent(bench: Bench) -> None
     def lent_before_the_loop_has_read() -> object:
         speak.set()
         assert spoken.wait(5)
-        return bench.proxy.plane.pools["monolith"].take()
+        pool = bench.proxy.plane.pools["monolith"]
+        return pool.take(pool.endpoints[0])
 
     assert bench.proxy.call(lent_before_the_loop_has_read) is None
 

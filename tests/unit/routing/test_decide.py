@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strangler_proxy.config import Route
-from strangler_proxy.routing.decide import BUCKETS, bucket, decide
+from strangler_proxy.routing.decide import BUCKETS, Decision, bucket, forced, instead
+from strangler_proxy.routing.decide import decide as decide_by
 
 
 def route(percent: int, candidate: str | None = "new", name: str = "r") -> Route:
@@ -17,6 +18,10 @@ def route(percent: int, candidate: str | None = "new", name: str = "r") -> Route
     return Route.model_validate(
         {"name": name, "match": "/", "control": "old", "candidate": candidate, "serve": serve}
     )
+
+
+def decide(route: Route, caller: bytes) -> Decision:
+    return decide_by(route, route.serve, caller)
 
 
 PERCENTS = [route(percent) for percent in range(101)]
@@ -60,3 +65,21 @@ def test_buckets_are_the_same_in_every_process() -> None:
     program = "from strangler_proxy.routing.decide import bucket; print(bucket(b'caller', 'new'))"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert int(said.stdout) == bucket(b"caller", "new") < BUCKETS
+
+
+def test_request_with_the_secret_gets_the_side_it_asks_for_whatever_the_percent() -> None:
+    assert forced(PERCENTS[0], "candidate") == Decision("new", "forced")
+    assert forced(PERCENTS[100], "control") == Decision("old", "forced")
+    assert forced(route(0, candidate=None), "candidate") is None
+    assert forced(PERCENTS[0], "nobody") is None
+
+
+def test_open_candidate_falls_back_only_where_the_route_allows_it() -> None:
+    allowed = PERCENTS[50].model_copy(update={"when_open": "control"})
+    chosen = Decision("new", "canary")
+    assert instead(allowed, chosen) == Decision("old", "fallback")
+    assert instead(PERCENTS[50], chosen) is None
+    assert (
+        instead(allowed, Decision("old", "canary-control")) is None
+    )  # the control has no stand-in
+    assert instead(None, chosen) is None

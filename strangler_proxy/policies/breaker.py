@@ -1,0 +1,155 @@
+"""A breaker: closed, open, half-open with one probe. Opens no sockets and reads no clock.
+
+Its state is a row of floats that several processes may share, so that all workers of a proxy see
+one breaker: five failures are five, whoever met them, and of all workers one sends the probe.
+Whoever changes the row holds its guard; looking needs none.
+"""
+
+from collections.abc import MutableSequence
+from contextlib import AbstractContextManager, nullcontext
+
+from strangler_proxy.config import Breaker as Settings
+
+# What a breaker says to a request; plain integers, compared on the data path.
+CLOSED, PROBE, OPEN = range(3)
+
+# The row. Times are in seconds of the machine's monotonic clock.
+_FORCED, _OPEN_UNTIL, _PROBE_UNTIL, _IN_A_ROW, _OPENED = range(5)
+_HALF_SINCE, _REQUESTS, _FAILURES, _REQUESTS_BEFORE, _FAILURES_BEFORE = range(5, 10)
+CELLS = 16
+
+FORCED = {"auto": 0.0, "open": 1.0, "closed": 2.0}
+"""What an operator may say; `auto` leaves it to the breaker."""
+
+
+class Breaker:
+    """The breaker of one upstream, over a row of CELLS floats that begins as zeros."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        cells: MutableSequence[float] | None = None,
+        guard: AbstractContextManager[object] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.failing = frozenset(settings.statuses)
+        """Statuses that count as failures."""
+        self._cells: MutableSequence[float] = [0.0] * CELLS if cells is None else cells
+        self._guard = nullcontext() if guard is None else guard
+
+    def admit(self, now: float) -> int:
+        """Say whether a request may go: CLOSED yes, OPEN no, PROBE yes and its outcome decides.
+
+        A probe that never tells its outcome (its process was killed) bars others for `open_s`.
+        """
+        cells = self._cells
+        forced, until = cells[_FORCED], cells[_OPEN_UNTIL]
+        if forced:
+            return OPEN if forced == FORCED["open"] else CLOSED
+        if not until:
+            return CLOSED
+        if now < until or now < cells[_PROBE_UNTIL]:
+            return OPEN
+        with self._guard:
+            if not cells[_OPEN_UNTIL]:  # somebody's probe has just closed it
+                return CLOSED
+            if now < cells[_PROBE_UNTIL] or now < cells[_OPEN_UNTIL]:
+                return OPEN
+            cells[_PROBE_UNTIL] = now + self.settings.open_s
+            return PROBE
+
+    def wait_s(self, now: float) -> float:
+        """How long until a request may be admitted; for Retry-After."""
+        cells = self._cells
+        if cells[_FORCED]:
+            return self.settings.open_s
+        return max(0.0, cells[_OPEN_UNTIL] - now, cells[_PROBE_UNTIL] - now)
+
+    def succeeded(self, now: float, *, probe: bool) -> None:
+        """Take note of a good answer."""
+        cells = self._cells
+        if self.settings.ratio is not None:
+            with self._guard:
+                self._count(now, failed=False)
+        if probe:
+            with self._guard:
+                self._close()
+        elif cells[_IN_A_ROW]:
+            with self._guard:
+                cells[_IN_A_ROW] = 0.0
+
+    def failed(self, now: float, *, probe: bool) -> bool:
+        """Take note of a failure; whether it opened the breaker.
+
+        While it is open, what had been sent before changes nothing.
+        """
+        cells = self._cells
+        with self._guard:
+            if probe:
+                return self._open(now)
+            if cells[_OPEN_UNTIL]:
+                return False
+            if self.settings.ratio is None:
+                cells[_IN_A_ROW] += 1
+                return cells[_IN_A_ROW] >= self.settings.failures and self._open(now)
+            self._count(now, failed=True)
+            return self._too_many(self.settings.ratio) and self._open(now)
+
+    def release(self) -> None:
+        """Give up a probe that has no outcome, as when its client hung up: another may probe."""
+        with self._guard:
+            self._cells[_PROBE_UNTIL] = 0.0
+
+    def force(self, word: str) -> None:
+        """Let an operator decide: `open`, `closed`, or `auto`, which begins anew as closed."""
+        with self._guard:
+            self._close()
+            self._cells[_FORCED] = FORCED[word]
+
+    def state(self, now: float) -> str:
+        """`closed`, `open` or `half-open`."""
+        cells = self._cells
+        if cells[_FORCED]:
+            return "open" if cells[_FORCED] == FORCED["open"] else "closed"
+        if not cells[_OPEN_UNTIL]:
+            return "closed"
+        return "open" if now < cells[_OPEN_UNTIL] else "half-open"
+
+    @property
+    def opened(self) -> int:
+        """How often it has opened."""
+        return int(self._cells[_OPENED])
+
+    def _open(self, now: float) -> bool:
+        """Under the guard; always true."""
+        self._close()
+        self._cells[_OPEN_UNTIL] = now + self.settings.open_s
+        self._cells[_OPENED] += 1
+        return True
+
+    def _close(self) -> None:
+        """Under the guard: what was counted before says nothing any more."""
+        for cell in (
+            *(_OPEN_UNTIL, _PROBE_UNTIL, _IN_A_ROW),
+            *(_REQUESTS, _FAILURES, _REQUESTS_BEFORE, _FAILURES_BEFORE),
+        ):
+            self._cells[cell] = 0.0
+
+    def _count(self, now: float, *, failed: bool) -> None:
+        """Under the guard: the window is two halves, and the older one is dropped whole."""
+        cells, half_s = self._cells, self.settings.window_s / 2
+        since = now - cells[_HALF_SINCE]
+        if not 0 <= since < half_s:
+            fresh = 0 <= since < 2 * half_s
+            cells[_REQUESTS_BEFORE] = cells[_REQUESTS] if fresh else 0.0
+            cells[_FAILURES_BEFORE] = cells[_FAILURES] if fresh else 0.0
+            cells[_REQUESTS] = cells[_FAILURES] = 0.0
+            cells[_HALF_SINCE] = now
+        cells[_REQUESTS] += 1
+        cells[_FAILURES] += failed
+
+    def _too_many(self, ratio: float) -> bool:
+        cells = self._cells
+        requests = cells[_REQUESTS] + cells[_REQUESTS_BEFORE]
+        failures = cells[_FAILURES] + cells[_FAILURES_BEFORE]
+        return requests >= self.settings.least_requests and failures >= ratio * requests

@@ -1,0 +1,1 @@
+"""One policy a file. Opens no sockets and reads no clock."""

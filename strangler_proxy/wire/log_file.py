@@ -35,10 +35,10 @@ class LogFile:
         self._taken_bytes = 0
         self._refused = 0
         self._closed = False
-        # Written by the thread alone.
-        self._written_bytes = 0
-        self._finished = 0
         self._given = 0
+        # These two are the thread's: it alone changes them.
+        self._finished = 0
+        self._written_bytes = 0
 
     @property
     def dropped(self) -> int:
@@ -62,7 +62,7 @@ class LogFile:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        if not self._thread.is_alive():
+        if not self._given:
             self._thread.start()
         self._given += 1
         self._jobs.put(self._lines)
@@ -107,11 +107,10 @@ class _Sink:
             for count, batch in _batches(lines, self._batch_bytes(handle)):
                 self._write(handle, batch)
                 left -= count
-        except OSError as fault:
+        except (OSError, ValueError) as fault:  # ValueError: a path with a NUL in it
             self.lost += left
             if not self._in_trouble:
-                reason = fault.strerror or str(fault)
-                log.error("access log %s: lines are lost: %s", self._path, reason)  # noqa: TRY400 - the reason is told
+                log.error("access log %s: lines are lost: %s", self._path, fault)  # noqa: TRY400 - the reason is told
             self._in_trouble = True
         else:
             if self._in_trouble:

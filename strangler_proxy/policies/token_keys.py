@@ -31,6 +31,8 @@ class PublicKey:
     kid: str | None
     algorithm: str
     key: Any
+    jwk: dict[str, str]
+    """As it was published, without what it does not need."""
 
     def signed(self, content: bytes, signature: bytes) -> bool:
         """Whether the signature is this key's."""
@@ -89,10 +91,11 @@ def _public_key(jwk: object) -> PublicKey | None:
         or not all(isinstance(jwk.get(member), str) for member in members)
     ):
         return None
+    public = {member: jwk[member] for member in members}
     try:
-        key = _PUBLIC[algorithm].from_jwk({member: jwk[member] for member in members})
+        key = _PUBLIC[algorithm].from_jwk(public)
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
         return None
     if algorithm == "RS256" and key.key_size not in _RSA_BITS:
         return None
-    return PublicKey(kid, algorithm, key)
+    return PublicKey(kid, algorithm, key, public if kid is None else {"kid": kid, **public})

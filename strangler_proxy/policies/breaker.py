@@ -116,6 +116,12 @@ class Breaker:
         return "open" if now < cells[_OPEN_UNTIL] else "half-open"
 
     @property
+    def forced(self) -> str | None:
+        """What an operator has said, unless that is `auto`."""
+        said = self._cells[_FORCED]
+        return next((word for word, value in FORCED.items() if said and value == said), None)
+
+    @property
     def opened(self) -> int:
         """How often it has opened."""
         return int(self._cells[_OPENED])

@@ -1,9 +1,12 @@
 """The line between supervisor and worker: JSON lines over a socket pair, each call answered.
 
-Either side may be killed at any moment; the other sees the end of the stream and acts on it.
+Calls are begun in the order in which they were made, and may end in another: one that waits for
+something holds no other up. Either side may be killed at any moment; the other sees the end of the
+stream and acts on it.
 """
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import Awaitable, Callable
@@ -30,6 +33,7 @@ class Link:
         self._reader, self._writer, self._handle = reader, writer, handle
         self._numbers = count(1)
         self._awaited: dict[int, asyncio.Future[Message]] = {}
+        self._handling: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def over(
@@ -46,7 +50,7 @@ class Link:
         try:
             # A line without its end is the last breath of a process that was killed.
             while (line := await self._reader.readline()).endswith(b"\n"):
-                await self._take(json.loads(line))
+                self._take(json.loads(line))
         except (ConnectionError, LinkClosed):
             pass
         finally:
@@ -54,16 +58,26 @@ class Link:
                 if not future.done():
                     future.set_exception(LinkClosed())
             self._awaited.clear()
+            for task in self._handling:
+                task.cancel()
             self._writer.close()
 
-    async def _take(self, message: Message) -> None:
+    def _take(self, message: Message) -> None:
         number = message.pop("number")
         if message.pop("answers", False):
             future = self._awaited.pop(number, None)
             if future is not None and not future.done():
                 future.set_result(message)
         elif self._handle is not None:
-            answer = await self._handle(message)
+            task = asyncio.get_running_loop().create_task(self._answer(message, number))
+            self._handling.add(task)
+            task.add_done_callback(self._handling.discard)
+
+    async def _answer(self, message: Message, number: int) -> None:
+        if self._handle is None:
+            return
+        answer = await self._handle(message)
+        with contextlib.suppress(LinkClosed):  # nobody is there to hear it
             self._send({**answer, "number": number, "answers": True})
 
     async def call(self, message: Message, timeout_s: float) -> Message:

@@ -35,8 +35,8 @@ async def serve(path: Path, config: Config, workers: int) -> None:
             await _until_told_to_stop(supervisor, path)
         finally:
             log.info("stopping: requests in flight are finished first; once more stops at once")
-            await site.close()
             await _stop(supervisor)
+            await site.close()
 
 
 async def _open_admin_address(site: AdminSite, config: Config) -> None:
@@ -51,7 +51,7 @@ async def _open_admin_address(site: AdminSite, config: Config) -> None:
 
 async def _until_told_to_stop(supervisor: Supervisor, path: Path) -> None:
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    stop = supervisor.stop_wanted
     changed = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

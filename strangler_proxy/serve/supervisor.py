@@ -1,7 +1,6 @@
-"""Starts the workers, gives all of them each new configuration, and replaces those that die.
+"""A running proxy as a whole: what it serves, and every change of that.
 
-A configuration is served when every worker has confirmed it; one that any part refuses changes
-nothing anywhere.
+A change is made in all workers or in none, and is written into the audit file before it is made.
 """
 
 import asyncio
@@ -9,56 +8,51 @@ import contextlib
 import hashlib
 import logging
 import os
-import socket
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from strangler_proxy.admin.audit import AuditFailed, AuditLog, audit_path
+from strangler_proxy.admin.changes import Change, changes
 from strangler_proxy.config import Config, ConfigError, Problem, load
-from strangler_proxy.running.counts import SideCounts
-from strangler_proxy.serve.link import Link, LinkClosed, Message
+from strangler_proxy.serve.crew import Crew
+from strangler_proxy.serve.figures import (
+    Figures,
+    by_route,
+    event_rows,
+    pools,
+    side_rows,
+    upstream_rows,
+)
+from strangler_proxy.serve.link import Message
 from strangler_proxy.serve.sockets import listen
+from strangler_proxy.serve.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
-ORDER_TIMEOUT_S = 10.0
-_QUICK_DEATH_S = 1.0
-_LONGEST_PAUSE_S = 5.0
-
-
-class Worker:
-    """The supervisor's side of one worker process."""
-
-    def __init__(self, process: asyncio.subprocess.Process, link: Link) -> None:
-        self.process = process
-        self.link = link
-        self.running = asyncio.get_running_loop().create_task(link.run())
-        self.started = time.monotonic()
-        self.last_counts: list[Message] = []
-
-    async def order(self, **message: Any) -> Message:
-        """Have something done; ConfigError when the worker refuses."""
-        answer = await self.link.call(message, ORDER_TIMEOUT_S)
-        if "error" in answer:
-            raise ConfigError([Problem("", None, "", str(answer["error"]))])
-        return answer
+_TELL_AGAIN_S = 1.0
 
 
 class Supervisor:
-    """A running proxy: its workers and the configuration they serve."""
+    """The workers and the configuration they serve."""
 
     def __init__(self, path: Path, config: Config, workers: int) -> None:
-        self._path = path
-        self._config = config
+        self.config_path = path
+        self.config = config
+        self.stop_wanted = asyncio.Event()
+        self.stopping = False
+        """Whether what is in flight is only being finished."""
         self._sockets = listen(config.address, workers)
-        self._workers: dict[int, Worker] = {}
-        self._keepers: list[asyncio.Task[None]] = []
-        self._past = list[Message]()
-        """What workers that have died had counted."""
+        self._around = Surroundings(path, config, self._members_changed, self._keys_changed)
+        shared = {"--board-fd": self._around.board.fd, "--limits-fd": self._around.limits_fd}
+        self._crew = Crew(self._sockets, shared, self._around.briefing, self._asked)
+        self._audit = AuditLog(audit_path(config, path))
         self._generation = 1
         self._digest = digest(config)
-        self._changing = asyncio.Lock()
-        self._stopping = False
+        self._reloads: dict[str, Any] = {"served": 0, "refused": 0, "last_unix_s": None}
+        self._changed_members: set[str] = set()
+        self._changed_keys: set[str] = set()
+        self._news = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def listening_on(self) -> str:
@@ -68,176 +62,192 @@ class Supervisor:
 
     async def start(self) -> None:
         """Start all workers and wait until they serve; ConfigError when one cannot."""
-        for slot in range(len(self._sockets)):
-            self._workers[slot] = await self._spawn(slot)
-            await self._give(self._workers[slot], self._config, self._generation)
+        self._around.serve(self.config)
+        await self._around.first_answers()
+        await self._crew.start(self.config, self._generation)
         loop = asyncio.get_running_loop()
-        self._keepers = [loop.create_task(self._keep(slot)) for slot in self._workers]
+        self._tasks = [loop.create_task(self._tell_news()), loop.create_task(self._crew.count())]
 
-    async def _spawn(self, slot: int) -> Worker:
-        ours, theirs = socket.socketpair()
-        listening = self._sockets[slot]
-        with theirs, contextlib.ExitStack() as unless_started:
-            unless_started.callback(ours.close)
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "strangler_proxy.serve.worker"),
-                *("--listen-fd", str(listening.fileno()), "--link-fd", str(theirs.fileno())),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(listening.fileno(), theirs.fileno()),
-            )
-            unless_started.pop_all()
-        return Worker(process, await Link.over(ours))
-
-    async def _give(self, worker: Worker, config: Config, generation: int) -> None:
-        await worker.order(
-            order="serve",
-            config=config.model_dump(mode="json", exclude_unset=True),
-            generation=generation,
-        )
-
-    async def _keep(self, slot: int) -> None:
-        """Put a new worker in the place of one that has died."""
-        pause_s = 0.1
-        while True:
-            worker = self._workers[slot]
-            code = await worker.process.wait()
-            await worker.running
-            if self._stopping:
-                return
-            self._past += worker.last_counts
-            worker.last_counts = []
-            quick = time.monotonic() - worker.started < _QUICK_DEATH_S
-            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S) if quick else 0.1
-            log.error("worker %d died (%s); starting another", worker.process.pid, _ending(code))
-            if quick:
-                await asyncio.sleep(pause_s)
-            async with self._changing:
-                if self._stopping:
-                    return
-                await self._replace(slot)
-                if self._stopping:
-                    _end(self._workers[slot])
-
-    async def _replace(self, slot: int) -> None:
-        try:
-            worker = self._workers[slot] = await self._spawn(slot)
-        except OSError as fault:  # no process to be had just now; the dead one is found dead again
-            log.error("no worker can be started: %s", fault)  # noqa: TRY400 - the reason is told
-            return
-        try:
-            await self._give(worker, self._config, self._generation)
-        except (ConfigError, LinkClosed, TimeoutError) as fault:
-            log.error("the new worker does not serve: %s", fault or type(fault).__name__)  # noqa: TRY400 - no trace: the reason is told
-            # Its clients would wait for ever on a socket that nobody reads: try with another.
-            _end(worker)
-
-    async def reload(self) -> int:
-        """Read the file again and serve by it; the generation that all workers now serve.
-
-        Raises ConfigError, with the old configuration still served everywhere.
-        """
-        async with self._changing:
-            config = load(self._path)
-            problems = list(self._unchangeable(config))
-            if problems:
-                raise ConfigError(problems)
-            if digest(config) == self._digest:
-                return self._generation
-            await self._install(config)
-            return self._generation
-
-    async def _install(self, config: Config) -> None:
-        generation = self._generation + 1
-        given: list[Worker] = []
-        try:
-            for worker in list(self._workers.values()):
-                given.append(worker)
-                with contextlib.suppress(LinkClosed):  # dead: its successor gets what wins
-                    await self._give(worker, config, generation)
-        except (ConfigError, TimeoutError) as fault:
-            await self._give_back(given)
-            reason = str(fault) or "a worker did not confirm in time"
-            raise ConfigError([Problem(str(self._path), None, "", reason)]) from fault
-        self._config, self._digest, self._generation = config, digest(config), generation
-        log.info("serving generation %d of %s", generation, self._path)
-
-    async def _give_back(self, workers: list[Worker]) -> None:
-        """Serve by the old configuration again; a worker that cannot even do that is replaced."""
-        for worker in workers:
-            try:
-                await self._give(worker, self._config, self._generation)
-            except (ConfigError, LinkClosed, TimeoutError):
-                _end(worker)
-
-    def _unchangeable(self, config: Config) -> list[Problem]:
-        old = self._config
-        changed = {
-            "listen": config.listen != old.listen,
-            "admin": config.admin != old.admin,
-            "tls": (config.tls is None) != (old.tls is None),
-        }
-        message = "cannot change while the proxy runs: restart it, or put the old value back"
-        return [Problem(str(self._path), None, key, message) for key, new in changed.items() if new]
-
-    async def status(self) -> Message:
-        """Who serves what."""
-        workers = await self._ask_all("status")
-        return {
-            "pid": os.getpid(),
-            "listen": self.listening_on,
-            "config": str(self._path),
-            "generation": self._generation,
-            "digest": self._digest,
-            "workers": workers,
-        }
-
-    async def counts(self) -> Message:
-        """The figures of every side of every route, over all workers that were ever there."""
-        rows = list(self._past)
-        for worker in list(self._workers.values()):
-            try:
-                worker.last_counts = (await worker.order(order="counts"))["counts"]
-            except (LinkClosed, TimeoutError):
-                log.warning("worker %d did not tell its counts", worker.process.pid)
-            rows += worker.last_counts
-        merged: dict[str, dict[str, SideCounts]] = {}
-        for row in rows:
-            sides = merged.setdefault(row["route"], {})
-            before = sides.get(row["upstream"], SideCounts())
-            sides[row["upstream"]] = before + SideCounts.from_json(row)
-        return {
-            route: {upstream: side.as_json() for upstream, side in sides.items()}
-            for route, sides in merged.items()
-        }
-
-    async def _ask_all(self, order: str) -> list[Message]:
-        answers = []
-        for worker in list(self._workers.values()):
-            try:
-                answers.append(await worker.order(order=order))
-            except (LinkClosed, TimeoutError):
-                log.warning("worker %d does not answer", worker.process.pid)
-        return answers
-
-    async def stop(self, *, at_once: bool = False) -> None:
-        """Let the workers finish what is in flight, or kill them."""
-        self._stopping = True
+    async def stop(self) -> None:
+        """Let the workers finish what is in flight."""
+        self.stopping = True
         for sock in self._sockets:
             sock.close()
-        for worker in self._workers.values():
-            if worker.process.returncode is None:
-                if at_once:
-                    worker.process.kill()
-                else:
-                    worker.process.terminate()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await self._crew.stop()
+        await self._around.close()
 
     def kill(self) -> None:
         """End the workers without waiting for their clients."""
-        for worker in self._workers.values():
-            if worker.process.returncode is None:
-                worker.process.kill()
+        self._crew.kill()
+
+    # --- what changes around the workers
+
+    def _members_changed(self, names: frozenset[str]) -> None:
+        self._changed_members |= names
+        self._news.set()
+
+    def _keys_changed(self, url: str) -> None:
+        self._changed_keys.add(url)
+        self._news.set()
+
+    async def _tell_news(self) -> None:
+        """Tell all workers of new addresses and keys, again until every one has heard."""
+        while True:
+            await self._news.wait()
+            # Not in the middle of a reload: what belongs to a file comes and goes with it.
+            async with self._crew.changing:
+                self._news.clear()
+                names, self._changed_members = frozenset(self._changed_members), set()
+                urls, self._changed_keys = frozenset(self._changed_keys), set()
+                told = await self._crew.tell(self._around.news(names, urls))
+            if not told:
+                await asyncio.sleep(_TELL_AGAIN_S)
+                self._changed_members |= names
+                self._changed_keys |= urls
+                self._news.set()
+
+    async def _asked(self, message: Message) -> Message:
+        """Answer a worker's question."""
+        if message.get("ask") == "keys":
+            return {"jwks": await self._around.refresh_keys(message["url"])}
+        return {"error": f"unknown question {message.get('ask')}"}
+
+    # --- changes
+
+    async def reload(self, who: str = "file") -> int:
+        """Read the file again and serve by it; the generation that all workers now serve.
+
+        Raises ConfigError or AuditFailed, with the old configuration still served everywhere.
+        """
+        async with self._crew.changing:
+            try:
+                config = await asyncio.to_thread(load, self.config_path)
+                self._refuse_unchangeable(config)
+                if digest(config) != self._digest:
+                    await self._change_to(config, who)
+            except (ConfigError, AuditFailed):
+                self._reloads["refused"] += 1
+                raise
+            return self._generation
+
+    async def _change_to(self, config: Config, who: str) -> None:
+        made = changes(self.config, config)
+        await asyncio.to_thread(self._audit.record, who, *made)
+        self._around.serve(config, self.config)
+        await self._around.first_answers()
+        try:
+            await self._crew.install(config, self._generation + 1)
+        except ConfigError as refused:
+            self._around.serve(self.config)
+            with contextlib.suppress(AuditFailed):  # the refusal is what counts, and is told
+                await asyncio.to_thread(self._undone, who, made, str(refused))
+            raise
+        self._around.serve(config)
+        self._generation += 1
+        self.config, self._digest = config, digest(config)
+        self._reloads["served"] += 1
+        self._reloads["last_unix_s"] = time.time()
+        log.info("serving generation %d of %s", self._generation, self.config_path)
+
+    def _undone(self, who: str, made: list[Change], reason: str) -> None:
+        self._audit.undone(who, *made, reason=reason)
+
+    def _refuse_unchangeable(self, config: Config) -> None:
+        old = self.config
+        changed = {
+            "listen": config.listen != old.listen,
+            "admin": config.admin != old.admin,
+            "audit": config.audit != old.audit,
+            "tls": (config.tls is None) != (old.tls is None),
+            "limit_store.entries": config.limit_store.entries != old.limit_store.entries,
+        }
+        message = "cannot change while the proxy runs: restart it, or put the old value back"
+        path = str(self.config_path)
+        problems = [Problem(path, None, key, message) for key, new in changed.items() if new]
+        if problems:
+            raise ConfigError(problems)
+
+    async def set_breaker(self, upstream: str, state: str, who: str) -> None:
+        """Force a breaker `open` or `closed`, or leave it to itself: `auto`.
+
+        Raises LookupError when there is none, ValueError for another word, AuditFailed.
+        """
+        if state not in ("open", "closed", "auto"):
+            raise ValueError(f"'{state}' is no state of a breaker: write open, closed or auto")
+        breaker = self._around.breaker(upstream)
+        before = breaker.forced or breaker.state(time.monotonic())
+        await self._record(who, f"upstreams.{upstream}.breaker", before, state)
+        breaker.force(state)
+
+    async def drain_address(self, upstream: str, address: str, draining: bool, who: str) -> None:
+        """Take an address out of service or back in; returns when every worker has heard.
+
+        Raises LookupError when there is no such address, AuditFailed, TimeoutError.
+        """
+        membership = self._around.membership
+        async with self._crew.changing:
+            members = membership.members().get(upstream, ())
+            before = next((m.draining for m in members if str(m.address) == address), None)
+            if before is not None:
+                what = f"upstreams.{upstream}.addresses.{address}.draining"
+                await self._record(who, what, before, draining)
+            membership.drain(upstream, address, draining)
+            news = self._around.news(frozenset([upstream]), frozenset())
+            if not await self._crew.tell(news):
+                raise TimeoutError("a worker has not confirmed yet; it is told again")
+
+    async def stop_by(self, who: str) -> None:
+        """Finish what is in flight and stop, as after SIGTERM. Raises AuditFailed."""
+        await self._record(who, "the proxy", "serving", "draining")
+        self.stop_wanted.set()
+
+    async def _record(self, who: str, what: str, before: Any, after: Any) -> None:
+        await asyncio.to_thread(self._audit.record, who, Change(what, before, after))
+
+    # --- what there is to see
+
+    async def status(self) -> Message:
+        """Who serves what."""
+        return {
+            "pid": os.getpid(),
+            "listen": self.listening_on,
+            "config": str(self.config_path),
+            "generation": self._generation,
+            "digest": self._digest,
+            "workers": await self._crew.status(),
+        }
+
+    async def counts(self) -> Message:
+        """The counts of every side of every route, over all workers that were ever there."""
+        sides, _ = self._crew.past.with_living(await self._crew.figures())
+        return by_route(sides)
+
+    async def figures(self) -> Message:
+        """Everything that is counted, and how the upstreams are now."""
+        told = await self._crew.figures()
+        sides, events = self._crew.past.with_living(told)
+        return {
+            "generation": self._generation,
+            "reloads": dict(self._reloads),
+            "workers": [each["worker"] for each in told if "worker" in each],
+            "sides": side_rows(sides, self.config),
+            "events": event_rows(events),
+            "upstreams": self._upstream_rows(told),
+        }
+
+    async def upstreams(self) -> list[Message]:
+        """Every upstream: addresses, who is well, draining or left out, requests in flight."""
+        return self._upstream_rows(await self._crew.figures())
+
+    async def keys(self) -> list[Message]:
+        """What is known of each issuer of tokens."""
+        return self._around.key_status()
+
+    def _upstream_rows(self, told: list[Figures]) -> list[Message]:
+        known, breakers = self._around.membership.status(), self._around.breakers()
+        return upstream_rows(known, pools(told), breakers, time.monotonic())
 
 
 def digest(config: Config) -> str:
@@ -247,12 +257,3 @@ def digest(config: Config) -> str:
         with contextlib.suppress(OSError):  # the worker that cannot read it says so
             content.update(Path(file).read_bytes())
     return content.hexdigest()[:16]
-
-
-def _end(worker: Worker) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        worker.process.kill()
-
-
-def _ending(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"

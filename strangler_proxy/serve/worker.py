@@ -12,20 +12,30 @@ import signal
 import socket
 import ssl
 import time
+from typing import Any
 
 import uvloop
 
-from strangler_proxy.config import Config
-from strangler_proxy.serve.link import Link, Message
+from strangler_proxy.config import Config, ConfigError
+from strangler_proxy.config.address import Address
+from strangler_proxy.policies.board import Board
+from strangler_proxy.serve.link import Link, LinkClosed, Message
+from strangler_proxy.wire.endpoint import Member
 from strangler_proxy.wire.listener import Listener, server_context
+from strangler_proxy.wire.outside import Outside
 from strangler_proxy.wire.plane import DataPlane
+
+ASK_TIMEOUT_S = 5.0
 
 
 class Worker:
     """Serves by the configuration that the supervisor hands over."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, outside: Outside) -> None:
+        self.link: Link | None = None
         self._socket = sock
+        self._outside = outside
+        self._outside.refresh_keys = self._refresh_keys
         self._plane: DataPlane | None = None
         self._listener: Listener | None = None
         self._tls: ssl.SSLContext | None = None
@@ -36,55 +46,98 @@ class Worker:
         match message["order"]:
             case "serve":
                 return await self._serve(message)
+            case "news":
+                return self._take(message)
             case "status":
                 return self._status()
-            case "counts":
-                return {"counts": self._counts()}
+            case "figures":
+                return self._figures()
         return {"error": f"unknown order {message['order']}"}
 
     async def _serve(self, message: Message) -> Message:
         config = Config.model_validate(message["config"])
+        members, rows = _members(message["members"]), message["rows"]
         try:
             if config.tls is not None and self._tls is not None:
                 self._tls.load_cert_chain(config.tls.certificate, config.tls.key)
             if self._plane is None:
-                await self._start(config)
+                self._plane = DataPlane(config, time.monotonic, self._outside, members, rows)
+                await self._listen(self._plane, config)
             else:
-                self._plane.install(config)
+                self._plane.install(config, members, rows)
+        except ConfigError as refused:
+            return {"error": "; ".join(f"{p.where}: {p.message}" for p in refused.problems)}
         except OSError as fault:  # certificates that cannot be read; ssl.SSLError is one too
             return {"error": f"TLS files cannot be used: {fault}"}
         self._generation = message["generation"]
+        self._take({"members": {}, "keys": message["keys"]})
         return self._status()
 
-    async def _start(self, config: Config) -> None:
+    async def _listen(self, plane: DataPlane, config: Config) -> None:
         if config.tls is not None:
             self._tls = server_context(config.tls.certificate, config.tls.key)
-        self._plane = DataPlane(config, time.monotonic)
-        self._listener = Listener(self._plane)
+        self._listener = Listener(plane)
         await self._listener.start(self._socket, self._tls)
         gc.collect()
         gc.freeze()
+
+    def _take(self, news: Message) -> Message:
+        """Take new addresses and keys."""
+        if self._plane is not None:
+            for name, members in _members(news["members"]).items():
+                self._plane.place(name, members)
+            for url, jwks in news["keys"].items():
+                self._plane.set_keys(url, jwks)
+        return {}
+
+    async def _refresh_keys(self, url: str) -> None:
+        """Have the supervisor ask an issuer for its keys, and install them."""
+        if self.link is None:
+            return
+        try:
+            answer = await self.link.call({"ask": "keys", "url": url}, ASK_TIMEOUT_S)
+        except (LinkClosed, TimeoutError):
+            return  # what there is must do
+        if self._plane is not None and answer.get("jwks"):
+            self._plane.set_keys(url, answer["jwks"])
 
     def _status(self) -> Message:
         connections = len(self._plane.connections) if self._plane else 0
         return {"pid": os.getpid(), "generation": self._generation, "connections": connections}
 
-    def _counts(self) -> list[Message]:
-        tallies = self._plane.tallies if self._plane else {}
-        return [
-            {"route": route, "upstream": upstream, **tally.as_json()}
-            for (route, upstream), tally in tallies.items()
-        ]
+    def _figures(self) -> Message:
+        plane = self._plane
+        if plane is None:
+            return {}
+        return {
+            "worker": self._status(),
+            "sides": [
+                {"route": route, "upstream": upstream, **tally.as_json()}
+                for (route, upstream), tally in plane.tallies.items()
+            ],
+            "events": [[*key, count] for key, count in plane.happened()],
+            "pools": {name: pool.figures() for name, pool in plane.pools.items()},
+        }
 
     async def drain(self) -> None:
         """Finish what is in flight."""
         if self._plane is not None and self._listener is not None:
             await self._listener.drain(self._plane.timeouts.drain_s)
+            await self._plane.close()
 
 
-async def _run(listen_fd: int, link_fd: int) -> None:
-    worker = Worker(socket.socket(fileno=listen_fd))
-    link = await Link.over(socket.socket(fileno=link_fd), worker.handle)
+def _members(told: dict[str, list[list[Any]]]) -> dict[str, list[Member]]:
+    return {
+        name: [Member(Address(host, port), well, draining) for host, port, well, draining in rows]
+        for name, rows in told.items()
+    }
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    outside = Outside(board=Board(arguments.board_fd), limits_fd=arguments.limits_fd)
+    worker = Worker(socket.socket(fileno=arguments.listen_fd), outside)
+    link = await Link.over(socket.socket(fileno=arguments.link_fd), worker.handle)
+    worker.link = link
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -104,13 +157,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="A worker of strangler serve; not started by hand."
     )
-    parser.add_argument("--listen-fd", type=int, required=True)
-    parser.add_argument("--link-fd", type=int, required=True)
+    for name in ("--listen-fd", "--link-fd", "--board-fd", "--limits-fd"):
+        parser.add_argument(name, type=int, required=True)
     arguments = parser.parse_args()
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s [%(process)d] %(message)s"
     )
-    uvloop.run(_run(arguments.listen_fd, arguments.link_fd))
+    uvloop.run(_run(arguments))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ tokens, counts and open files outlive a reload.
 """
 
 import hmac
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
 
 from strangler_proxy.config import Config, ConfigError, Problem
 from strangler_proxy.routing import Entry
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from strangler_proxy.wire.tracing import Tracer
 
 _LEAST_SECRET_BYTES = 16
+
+
+class Closable(Protocol):
+    """What holds something open; closing it may take a moment."""
+
+    def close(self) -> Coroutine[Any, Any, None] | None:
+        """Let go."""
 
 
 class Equipment:
@@ -53,10 +61,11 @@ class Equipment:
             return None
         return side.decode("latin-1")
 
-    def retire(self, after: "Equipment | None") -> list["RateLimiter | AccessLog | Tracer"]:
+    def retire(self, after: "Equipment | None") -> list[Closable]:
         """What the next one does not use any more, and must be closed."""
         kept = (after.limiter, after.log, after.tracer) if after else ()
-        return [one for one in (self.limiter, self.log, self.tracer) if one and one not in kept]
+        ours: tuple[Closable | None, ...] = (self.limiter, self.log, self.tracer)
+        return [one for one in ours if one is not None and one not in kept]
 
     def _force_secret(self, problems: list[Problem]) -> bytes | None:
         force = self._config.force
@@ -107,9 +116,13 @@ class Equipment:
         ):
             return before.limiter
         try:
-            from strangler_proxy.policies.rate_limit import RateLimiter
+            from strangler_proxy.policies.rate_limit import RateLimiter, StoreUnusable
 
-            return RateLimiter(self._config.limit_store, self._outside.limits_fd)
+            try:
+                return RateLimiter(self._config.limit_store, self._outside.limits_fd)
+            except StoreUnusable as fault:
+                problems.append(Problem("", None, "limit_store", str(fault)))
+                return None
         except (ImportError, ValueError) as fault:
             problems.append(Problem("", None, "limit_store", str(fault)))
             return None

@@ -75,8 +75,9 @@ class Gate:
     async def _ask_for_key(self, route: Route, verifier: "Verifier") -> None:
         from strangler_proxy.policies.tokens import UnknownKey
 
-        if route.token is not None and self._plane.outside.refresh_keys is not None:
-            await self._plane.outside.refresh_keys(route.token.check)
+        url, refresh = verifier.settings.jwks, self._plane.outside.refresh_keys
+        if url is not None and refresh is not None:
+            await refresh(url)
         if self._exchange.stage != WAITING:
             return  # the client has left
         outcome = verifier.verify(self._authorization(), self._plane.outside.wall())

@@ -14,7 +14,7 @@ from strangler_proxy.policies.board import Board
 
 @dataclass(slots=True)
 class Outside:
-    """`refresh_keys(name)` has an issuer's keys fetched anew, and returns when they are installed.
+    """`refresh_keys(url)` has an issuer's keys fetched anew, and returns when they are installed.
 
     `wall` is the time of day in seconds, which tokens are judged by; `draw` gives random numbers
     from 0 to 1. `limits_fd`: memory in which all workers count; None: this one counts alone.

@@ -7,7 +7,7 @@ import asyncio
 import ipaddress
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol, cast
@@ -17,7 +17,7 @@ from strangler_proxy.policies.breaker import Breaker
 from strangler_proxy.routing import Entry, RouteTable
 from strangler_proxy.running.counts import Tally
 from strangler_proxy.wire.endpoint import Member
-from strangler_proxy.wire.equipment import Equipment
+from strangler_proxy.wire.equipment import Closable, Equipment
 from strangler_proxy.wire.exchange import OVER, Exchange
 from strangler_proxy.wire.faults import LOOP
 from strangler_proxy.wire.gate import Gate
@@ -27,6 +27,7 @@ from strangler_proxy.wire.pool import Pool
 
 log = logging.getLogger(__name__)
 TICK_S = 0.25
+CLOSE_S = 1.0
 CACHED_PATHS = 8192
 LONGEST_CACHED_PATH = 256
 
@@ -64,7 +65,12 @@ class DataPlane:
     """The state of one worker's data path."""
 
     def __init__(
-        self, config: Config, clock: Callable[[], float], outside: Outside | None = None
+        self,
+        config: Config,
+        clock: Callable[[], float],
+        outside: Outside | None = None,
+        members: Mapping[str, Sequence[Member]] | None = None,
+        rows: Mapping[str, int] | None = None,
     ) -> None:
         self._clock = clock
         self.now = clock()
@@ -82,7 +88,7 @@ class DataPlane:
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._bounded: list[tuple[float, float, Exchange]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self.install(config)
+        self.install(config, members, rows)
 
     # --- configuration
 
@@ -122,7 +128,7 @@ class DataPlane:
             pool.retire()
         self._retired = [pool for pool in self._retired + replaced if pool.in_use]
         for unused in before.retire(equipment):
-            self.spawn(unused.close())
+            self._let_go(unused)
 
     def _pool(
         self, name: str, upstream: Upstream, members: Sequence[Member] | None, row: int | None
@@ -150,11 +156,11 @@ class DataPlane:
         if name in self.pools:
             self.pools[name].place(members)
 
-    def set_keys(self, name: str, jwks: Mapping[str, Any]) -> None:
-        """Verify tokens by these keys of an issuer from now on."""
-        verifier = self.equipment.verifiers.get(name)
-        if verifier is not None:
-            verifier.set_keys(jwks)
+    def set_keys(self, url: str, jwks: Mapping[str, Any]) -> None:
+        """Verify tokens of the issuer that publishes its keys there by these from now on."""
+        for verifier in self.equipment.verifiers.values():
+            if verifier.settings.jwks == url:
+                verifier.set_keys(jwks)
 
     # --- choosing
 
@@ -229,6 +235,12 @@ class DataPlane:
         if told is not None:
             log.warning("%s", told)
 
+    def happened(self) -> Iterator[tuple[tuple[str, str, str], int]]:
+        """How often what has happened, by (event, route or upstream, detail)."""
+        yield from self.events.items()
+        if self.equipment.log is not None:
+            yield ("log-dropped", "", ""), self.equipment.log.dropped
+
     def spawn(self, waiting: Coroutine[Any, Any, None]) -> None:
         """Let something go on that waits."""
         task = asyncio.get_running_loop().create_task(waiting)
@@ -281,4 +293,11 @@ class DataPlane:
     async def close(self) -> None:
         """Let go of what the equipment holds open."""
         for unused in self.equipment.retire(None):
-            await unused.close()
+            self._let_go(unused)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_S)
+
+    def _let_go(self, unused: Closable) -> None:
+        closing = unused.close()
+        if closing is not None:
+            self.spawn(closing)

@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from strangler_proxy.config import Upstream
 from strangler_proxy.config.upstream import FAILURES
@@ -132,6 +132,18 @@ class Pool:
     def waiting(self) -> int:
         """Exchanges in the queue."""
         return len(self._waiting)
+
+    def figures(self) -> dict[str, Any]:
+        """How it is now; an address has requests in flight, and may be left out here."""
+        now = self.plane.now
+        return {
+            "in_flight": self.in_use,
+            "idle": sum(len(endpoint.idle) for endpoint in self.endpoints),
+            "waiting": self.waiting,
+            "addresses": {
+                str(e.address): [e.in_flight, int(e.standing.until > now)] for e in self.endpoints
+            },
+        }
 
     def forget(self, exchange: Exchange) -> None:
         """Take an exchange that gave up waiting out of the queue."""

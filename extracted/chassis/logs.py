@@ -1,4 +1,4 @@
-"""Logs as JSON lines on standard error, each with the X-Request-ID of the request it belongs to."""
+"""Logs as JSON lines on standard error, each with the X-Request-ID and the trace of its request."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import uuid
 from datetime import UTC, datetime
 
 from flask import Flask, Response, g, has_request_context, request
+
+from extracted.chassis import tracing
 
 log = logging.getLogger("access")
 
@@ -31,6 +33,7 @@ class JsonLines(logging.Formatter):
             "service": self._service,
             "logger": record.name,
             "request_id": request_id(),
+            "trace_id": tracing.trace_id(),
             "message": record.getMessage(),
             **getattr(record, "fields", {}),
         }

@@ -1,15 +1,25 @@
-"""How gunicorn serves a service: threads, kept connections, and an orderly end."""
+"""How gunicorn serves a service: threads, kept connections, a place in Consul, an orderly end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from extracted.chassis.registration import Registration
 
-def gunicorn_settings(environ: Mapping[str, str], default_bind: str) -> dict[str, Any]:
-    """Gunicorn's settings, from BIND, WORKERS and THREADS where they are set. Times in seconds."""
+
+def gunicorn_settings(
+    environ: Mapping[str, str], service: str, default_bind: str, tags: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Gunicorn's settings, from BIND, WORKERS and THREADS where they are set. Times in seconds.
+
+    With CONSUL_URL the service is registered there while it runs, under this name and with these
+    tags. Raises SettingsError when the variables for that are wrong.
+    """
+    bind = environ.get("BIND", default_bind)
+    registration = Registration.from_environ(environ, service, bind, tags)
     return {
-        "bind": environ.get("BIND", default_bind),
+        "bind": bind,
         "worker_class": "gthread",
         "workers": int(environ.get("WORKERS", "2")),
         "threads": int(environ.get("THREADS", "4")),
@@ -20,4 +30,29 @@ def gunicorn_settings(environ: Mapping[str, str], default_bind: str) -> dict[str
         # Requests in flight when the worker is told to stop may take this long to end.
         "graceful_timeout": 30,
         "control_socket_disable": True,
+        **(registering(registration) if registration else {}),
     }
+
+
+def registering(registration: Registration) -> dict[str, Any]:
+    """Gunicorn's hooks that keep an instance in Consul: from its master, and so once for all
+    workers."""
+    # Only now: who does not register needs nothing of it in the master.
+    from extracted.chassis.registrar import Registrar
+
+    def when_ready(master: Any) -> None:
+        # During an upgrade by SIGUSR2 two masters share the address: the one that ends first must
+        # not take the other's instance out.
+        def another_serves() -> bool:
+            return bool(master.reexec_pid or master.master_pid)
+
+        master.registrar = Registrar(registration, master.log.error_log, stays=another_serves)
+        master.registrar.leave_on_signals()
+        master.registrar.start()
+
+    def on_exit(master: Any) -> None:
+        # On the master itself, because a reload by SIGHUP makes these hooks anew.
+        if registrar := getattr(master, "registrar", None):
+            registrar.stop()
+
+    return {"when_ready": when_ready, "on_exit": on_exit}

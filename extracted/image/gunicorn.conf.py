@@ -4,4 +4,4 @@ import os
 
 from extracted.chassis.serving import gunicorn_settings
 
-globals().update(gunicorn_settings(os.environ, default_bind="127.0.0.1:3003"))
+globals().update(gunicorn_settings(os.environ, "image", default_bind="127.0.0.1:3003"))

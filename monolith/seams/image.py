@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from flask import g
-
-from extracted.chassis.client import ServiceClient, ServiceUnavailableError
+from extracted.chassis.client import BreakerOpenError, ServiceClient, ServiceUnavailableError
 from monolith.errors import ApiError
 from monolith.seams.switch import Switch
 
@@ -53,8 +52,8 @@ class RemoteImages:
 
     @classmethod
     def at(cls, url: str) -> RemoteImages:
-        """Reach the service at this address, under the id of the request being served."""
-        return cls(ServiceClient(url, request_id=lambda: g.get("request_id"), timeout_s=TIMEOUT_S))
+        """Reach the service at this address, under the id and trace of the request being served."""
+        return cls(ServiceClient(url, timeout_s=TIMEOUT_S))
 
     def close(self) -> None:
         """Close the connections to the service."""
@@ -66,6 +65,8 @@ class RemoteImages:
             answer = self._client.request(
                 "POST", "/upload", token=token, files={"image": ("image", image)}
             )
+        except BreakerOpenError as error:
+            raise _unavailable(math.ceil(error.retry_after_s)) from error
         except ServiceUnavailableError as error:
             raise _unavailable() from error
         if answer.status == 201 and {"name", "width", "height"} <= answer.json.keys():
@@ -96,6 +97,7 @@ class SwitchedImages:
         return chosen.process_and_store(image, token)
 
 
-def _unavailable() -> ApiError:
+def _unavailable(retry_after_s: int = 2) -> ApiError:
     message = "Images cannot be processed at the moment; try again later."
-    return ApiError(503, "image_service_unavailable", message, headers={"Retry-After": "2"})
+    headers = {"Retry-After": str(retry_after_s)}
+    return ApiError(503, "image_service_unavailable", message, headers=headers)

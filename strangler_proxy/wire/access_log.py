@@ -41,7 +41,8 @@ class Record:
     duration_s: float
     request_id: bytes
     address: str | None = None
-    body_bytes: int | None = None
+    sent_bytes: int | None = None
+    """What was written to the client, head included."""
     trace_id: bytes | None = None
     tries: int = 1
     reason: str = ""
@@ -113,7 +114,7 @@ class AccessLog:
             "address": record.address,
             "status": record.status,
             "duration_ms": round(record.duration_s * 1000, 3),
-            "bytes": record.body_bytes,
+            "bytes": record.sent_bytes,
             "request_id": _text(record.request_id, longest),
             "trace_id": None if record.trace_id is None else record.trace_id.decode(),
             "tries": record.tries,

@@ -33,7 +33,7 @@ class ClientConnection(RequestReader, asyncio.Protocol):
         "_trusted", "_tunnel", "_unsent", "deadline", "transport", "write_blocked",
     )  # fmt: skip
     transport: asyncio.Transport
-    may_compose = True
+    is_part = False
 
     def __init__(self, plane: "DataPlane", *, tls: bool) -> None:
         super().__init__(plane)

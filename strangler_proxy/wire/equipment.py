@@ -35,13 +35,15 @@ class Equipment:
         self._config = config
         self._outside = outside
         problems: list[Problem] = []
+        self.log: AccessLog | None = None
+        self.tracer: Tracer | None = None
         self.secret = self._force_secret(problems)
         self.verifiers = self._verifiers(before, problems)
         self.limiter = self._limiter(before, problems)
+        self.tracer = self._tracer(before, problems)
         if problems:
             raise ConfigError(problems)
         self.log = self._log(before)
-        self.tracer = self._tracer(before)
         self.sees = self.log is not None or self.tracer is not None
         """Whether each exchange is looked at."""
 
@@ -137,12 +139,16 @@ class Equipment:
 
         return AccessLog(settings)
 
-    def _tracer(self, before: "Equipment | None") -> "Tracer | None":
+    def _tracer(self, before: "Equipment | None", problems: list[Problem]) -> "Tracer | None":
         settings = self._config.tracing
         if settings is None:
             return None
         if before and before.tracer is not None and before._config.tracing == settings:
             return before.tracer
-        from strangler_proxy.wire.tracing import Tracer
+        from strangler_proxy.wire.tracing import ExtraMissing, Tracer
 
-        return Tracer(settings)
+        try:
+            return Tracer(settings)
+        except ExtraMissing as fault:
+            problems.append(Problem("", None, "tracing", str(fault)))
+            return None

@@ -39,6 +39,8 @@ class Gate:
     def enter(self) -> None:
         """Go on to an upstream or a composition, or end with a refusal; perhaps at once."""
         equipment = self._plane.equipment
+        if equipment.sees:
+            self._observe()
         if equipment.secret is not None:
             self._read_side()
         route = self._entry.route
@@ -50,6 +52,11 @@ class Gate:
     def _refuse(self, fault: Fault, reason: str) -> None:
         self._plane.note("refused", self._entry.name, reason)
         self._exchange.fail(fault)
+
+    def _observe(self) -> None:
+        from strangler_proxy.wire.observation import Observation
+
+        self._exchange.seen = Observation(self._exchange, self._entry)
 
     # --- who asks
 

@@ -26,8 +26,7 @@ class Part:
     `most_bytes`: longest answer, head included; `timeout_s`: the whole must be here by then.
     """
 
-    may_compose = False
-    """A part of a part might lead back here."""
+    is_part = True
 
     def __init__(
         self,

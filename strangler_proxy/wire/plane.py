@@ -221,7 +221,7 @@ class DataPlane:
         """Have an answer put together from several."""
         from strangler_proxy.wire.composing import Composing
 
-        if not exchange.client.may_compose:
+        if exchange.client.is_part:  # its parts might lead back here
             exchange.fail(LOOP)
             return
         exchange.composing = Composing(self, exchange, entry, compose)

@@ -64,7 +64,7 @@ def test_a_line_says_all_that_is_known_and_nothing_else() -> None:
     }
     more = told(
         address="127.0.0.1:5000",
-        body_bytes=0,
+        sent_bytes=0,
         trace_id=b"a" * 32,
         tries=2,
         reason="canary",

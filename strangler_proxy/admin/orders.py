@@ -1,0 +1,81 @@
+"""What can be ordered, as the bodies of requests: read strictly, refused in a sentence."""
+
+import asyncio
+from typing import Annotated, Any, Literal, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from strangler_proxy.admin.guard import Refusal
+
+MOST_BYTES = 65_536
+_PATIENCE_S = 10.0
+_EXPECTED = "write control, candidate, canary, or a whole number from 0 to 100"
+
+
+def _side(value: Any) -> Any:
+    words = ("control", "candidate", "canary")
+    is_percent = type(value) is int and 0 <= value <= 100
+    if not (is_percent or (isinstance(value, str) and value in words)):
+        raise ValueError(_EXPECTED)
+    return value
+
+
+class Order(BaseModel):
+    """A body: no other keys, no other types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ServeOrder(Order):
+    """Who is to serve a route."""
+
+    to: Annotated[Literal["control", "candidate", "canary"] | int, BeforeValidator(_side)]
+    sticky: str | None = None
+
+
+class CanaryOrder(Order):
+    """How many callers an upstream is to serve."""
+
+    percent: int = Field(ge=0, le=100)
+    sticky: str | None = None
+
+
+class AddressOrder(Order):
+    """Whether an address is to get no new requests."""
+
+    draining: bool
+
+
+class BreakerOrder(Order):
+    """How a breaker is to be."""
+
+    state: Literal["open", "closed", "auto"]
+
+
+Kind = TypeVar("Kind", bound=Order)
+
+
+async def read(request: web.Request, kind: type[Kind]) -> Kind:
+    """The body as an order. Raises Refusal: 400 for what is no JSON, 422 for wrong values."""
+    try:
+        body = await asyncio.wait_for(request.read(), _PATIENCE_S)
+    except TimeoutError:
+        raise Refusal(408, f"the body was not here within {_PATIENCE_S:g} s") from None
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as fault:
+        errors = fault.errors()
+        if errors[0]["type"] == "json_invalid":
+            raise Refusal(400, "the body is not JSON") from None
+        raise Refusal(422, "; ".join(_sentence(error) for error in errors)) from None
+
+
+def _sentence(error: Any) -> str:
+    place = ".".join(map(str, error["loc"][:1]))
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    if error["type"] == "extra_forbidden":
+        return f"'{place[:64]}' is not a known key"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message

@@ -4,26 +4,34 @@ import argparse
 import json
 import signal
 import sys
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 
 from scripts.benchmarks import markdown, report
+from scripts.benchmarks.gateway import markdown as gateway_markdown
+from scripts.benchmarks.gateway import report as gateway_report
+from scripts.benchmarks.gateway import run as gateway_run
+from scripts.benchmarks.gateway.contenders import CONTENDERS
+from scripts.benchmarks.gateway.duties import DUTIES
 from scripts.benchmarks.install import install
-from scripts.benchmarks.peers import PEERS, Peer
+from scripts.benchmarks.peers import PEERS
 from scripts.benchmarks.peers.peer import on_path
 from scripts.benchmarks.processes import NotReadyError
-from scripts.benchmarks.result import Plan
-from scripts.benchmarks.run import run
+from scripts.benchmarks.result import Plan, Result
+from scripts.benchmarks.run import Progress, run
 from scripts.benchmarks.targets import exit_code
 
-_EPILOG = """\
+_EXAMPLES = """\
 examples:
   scripts/bench proxy --install                            bring the peers: apt-get, and .venv-bench
   scripts/bench proxy                                      everything, about six minutes
   scripts/bench proxy --only strangler,haproxy --quick     while developing, about half a minute
   scripts/bench proxy --rounds 9 --seconds 10 --json out.json
+  scripts/bench gateway                                    every duty, about six minutes
+  scripts/bench gateway --duties plain,composed --quick    while developing, about half a minute
 
 exit status: 0 every target met; 1 a target missed; 2 wrong usage; 3 something needed is missing,
 so that a target could not be judged. docs/benchmarks.md says what is measured, and what is not.
@@ -32,7 +40,7 @@ so that a target could not be judged. docs/benchmarks.md says what is measured, 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     if options.install:
         return install()
     console = Console(width=None if sys.stdout.isatty() else 160)
@@ -47,48 +55,103 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _end)
     try:
         with Console(stderr=True).status("") as status:
-            result = run(options.only, _plan(options), nginx, status.update)
+            result = options.measure(options, nginx, status.update)
     except NotReadyError as fault:
         print(f"bench: the upstream that all peers share did not start: {fault}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         print("bench: interrupted; everything that it started is stopped", file=sys.stderr)
         return 130
-    report.show(result, console)
+    options.show(result, console)
     if options.json:
         options.json.write_text(json.dumps(result.as_json(), indent=1) + "\n")
         console.print(f"written: {options.json}")
     if options.markdown:
-        options.markdown.write_text(markdown.render(result) + "\n")
+        options.markdown.write_text(options.render(result) + "\n")
         console.print(f"written: {options.markdown}")
     return exit_code(result.judgements())
+
+
+def _proxy(options: argparse.Namespace, nginx: str, progress: Progress) -> Result:
+    return run(options.only, _plan(options), nginx, progress)
+
+
+def _gateway(options: argparse.Namespace, nginx: str, progress: Progress) -> Result:
+    return gateway_run.run(options.only, options.duties, _plan(options), nginx, progress)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command == "gateway":
+        options.only = [one for one in options.only if set(one.duties) & set(options.duties)]
+        if not options.only:
+            parser.error("none of these is measured in any of those duties")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="Measure the project beside its peers.",
-        epilog=_EPILOG,
+        epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    proxy = commands.add_parser(
+    proxy = _command(
+        commands,
         "proxy",
-        help="the proxy beside nginx, HAProxy, Envoy, Traefik, Caddy and FastAPI + httpx",
-        description="Measure the proxy and its peers side by side: same upstream, one core each, "
+        "the proxy beside nginx, HAProxy, Envoy, Traefik, Caddy and FastAPI + httpx",
+        "Measure the proxy and its peers side by side: same upstream, one core each, "
         "interleaved rounds.",
-        epilog=_EPILOG,
+    )
+    proxy.set_defaults(measure=_proxy, show=report.show, render=markdown.render)
+    _choice(proxy, "--only", {peer.name: peer for peer in PEERS})
+    gateway = _command(
+        commands,
+        "gateway",
+        "what a canary, token checks, rate limits and composition cost, beside Envoy and FastAPI",
+        "Measure the duties of a gateway, each proven before every round, and what a plain route "
+        "costs beside them.",
+    )
+    gateway.set_defaults(measure=_gateway, show=gateway_report.show, render=gateway_markdown.render)
+    _choice(gateway, "--only", {one.peer.name: one for one in CONTENDERS})
+    _choice(gateway, "--duties", {duty.name: duty for duty in DUTIES})
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    summary: str,
+    description: str,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = ",".join(peer.name for peer in PEERS)
-    proxy.add_argument("--rounds", type=_positive, help="rounds of the main workload (5)")
-    proxy.add_argument("--seconds", type=_positive, help="seconds of each such round (4)")
-    proxy.add_argument("--only", type=_peers, default=list(PEERS), metavar="A,B", help=names)
-    proxy.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    proxy.add_argument("--json", type=Path, metavar="FILE", help="write every raw round here")
-    proxy.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
-    proxy.add_argument("--install", action="store_true", help="install the peers and end")
-    return parser
+    command.add_argument("--rounds", type=_positive, help="rounds of the main workloads (5)")
+    command.add_argument("--seconds", type=_positive, help="seconds of each such round (4)")
+    command.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write every raw round here")
+    command.add_argument("--markdown", type=Path, metavar="FILE", help="write tables as Markdown")
+    command.add_argument("--install", action="store_true", help="install the peers and end")
+    return command
+
+
+def _choice(command: argparse.ArgumentParser, option: str, known: dict[str, Any]) -> None:
+    """Let some of these be chosen by name; all of them are otherwise."""
+    everything = list(known.values())
+    command.add_argument(
+        option,
+        type=partial(_chosen, known),
+        default=everything,
+        metavar="A,B",
+        help=",".join(known),
+    )
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -108,13 +171,13 @@ def _positive(text: str) -> int:
     return number
 
 
-def _peers(text: str) -> list[Peer]:
+def _chosen(known: dict[str, Any], text: str) -> list[Any]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = sorted(set(names) - {peer.name for peer in PEERS})
+    unknown = sorted(set(names) - known.keys())
     if unknown or not names:
-        known = ", ".join(peer.name for peer in PEERS)
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown) or text}; known: {known}")
-    return [peer for peer in PEERS if peer.name in names]
+        complaint = f"unknown: {', '.join(unknown) or text}; known: {', '.join(known)}"
+        raise argparse.ArgumentTypeError(complaint)
+    return [one for name, one in known.items() if name in names]
 
 
 def _end(_signal: int, _frame: object) -> NoReturn:

@@ -2,40 +2,53 @@
 
 from collections.abc import Iterable
 
-from scripts.benchmarks.figures import ratio
+from scripts.benchmarks.figures import Summary, ratio
 from scripts.benchmarks.result import PeerResult, Result
 from scripts.benchmarks.upstream import LARGE_ANSWER, LARGE_REQUEST, SMALL
 
 
 def render(result: Result) -> str:
     """The machine, the main workload, the others in brief, and the verdicts."""
-    machine, plan = result.machine, result.plan
-    seen = [s.core_foreign.high for one in result.peers if (s := one.summary(SMALL.name))]
-    noise = f"up to {max(seen):.0%}" if seen else "nothing known"
     return "\n\n".join(
         [
-            f"{result.started_at[:10]}; {machine.cpu}, {machine.cores} cores, {machine.kernel}; "
-            f"{plan.rounds} rounds of {plan.seconds} s. Taken by other processes from the proxy's "
-            f"core in a round: {noise}.",
-            _table(
+            circumstances(result, (one.summary(SMALL.name) for one in result.peers)),
+            table(
                 "| peer | version | CPU µs/request (min-max) | x strangler | x HAProxy "
                 "| requests/s | p50 ms | p99 ms | core used | errors |",
                 (_small_row(one, result) for one in result.peers),
             ),
-            _table(
+            table(
                 "| peer | 1 MB answer, CPU µs | 1 MB request, CPU µs | memory MB "
                 "| 5,000 idle, + MB | 1 GiB upload, peak MB | its CPU s |",
                 (_other_row(one) for one in result.peers),
             ),
-            _table(
-                "| target | verdict | figures |",
-                ([j.target, j.verdict, j.detail] for j in result.judgements()),
-            ),
+            verdicts(result),
         ]
     )
 
 
-def _table(head: str, rows: Iterable[list[str]]) -> str:
+def circumstances(result: Result, summaries: Iterable[Summary | None]) -> str:
+    """When, where and how much was measured, and how much others disturbed."""
+    machine, plan = result.machine, result.plan
+    seen = [summary.core_foreign.high for summary in summaries if summary is not None]
+    noise = f"up to {max(seen):.0%}" if seen else "nothing known"
+    return (
+        f"{result.started_at[:10]}; {machine.cpu}, {machine.cores} cores, {machine.kernel}; "
+        f"{plan.rounds} rounds of {plan.seconds} s. Taken by other processes from the proxy's "
+        f"core in a round: {noise}."
+    )
+
+
+def verdicts(result: Result) -> str:
+    """A table of the targets."""
+    judgements = result.judgements()
+    return table(
+        "| target | verdict | figures |", ([j.target, j.verdict, j.detail] for j in judgements)
+    )
+
+
+def table(head: str, rows: Iterable[list[str]]) -> str:
+    """A Markdown table under a head row."""
     rule = "|" + "---|" * (head.count("|") - 1)
     return "\n".join([head, rule, *(f"| {' | '.join(row)} |" for row in rows)])
 

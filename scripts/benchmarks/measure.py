@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from scripts.benchmarks import client, wrk
@@ -17,6 +18,7 @@ from scripts.benchmarks.processes import (
     core_busy_s,
     cpu_ns,
     free_port,
+    listens,
     peak_rss_bytes,
     pinned,
     pss_bytes,
@@ -77,15 +79,18 @@ class LongUpload:
 
 
 @contextmanager
-def running(peer: Peer, executable: str, bench: Bench) -> Iterator[Running]:
-    """Start a peer on the proxy's core and check that it forwards rightly.
+def running(
+    peer: Peer, executable: str, bench: Bench, *, forwards: bool = True
+) -> Iterator[Running]:
+    """Start a peer on the proxy's core and, if it forwards, check that it does so rightly.
 
     Raises NotReadyError when it does not start, client.WrongAnswerError when it forwards wrongly.
     """
     port = free_port()
     folder = bench.folder / f"{peer.name}-{port}"
     folder.mkdir()
-    site = Site(port, bench.upstreams.pages, bench.upstreams.sink, folder)
+    ports = bench.upstreams
+    site = Site(port, ports.pages, ports.sink, folder, ports.candidate)
     launch = peer.launch(executable, site)
     log = folder / "output.log"
     with (
@@ -94,8 +99,9 @@ def running(peer: Peer, executable: str, bench: Bench) -> Iterator[Running]:
             launch.argv, {bench.proxy_core}, env=launch.env, cwd=folder, stdout=output
         ) as process,
     ):
-        await_ready(process, log, lambda: client.answers(port), START_S)
-        client.verify(port, wants_request_id=peer.makes_request_id)
+        await_ready(process, log, partial(client.answers if forwards else listens, port), START_S)
+        if forwards:
+            client.verify(port, wants_request_id=peer.makes_request_id)
         yield Running(peer, port, process)
 
 

@@ -1,5 +1,7 @@
 """Shows a run as tables. What was not measured is named, with its reason, never left out."""
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +19,17 @@ _NOISE = 0.05
 
 def show(result: Result, console: Console) -> None:
     """Print the machine, a table for each workload, memory, what is missing, and the targets."""
+    show_machine(result, console)
+    for workload in WORKLOADS:
+        console.print(_workload_table(result, workload))
+    console.print(_memory_table(result))
+    show_faults(result, console)
+    show_noise((one.summary(SMALL.name) for one in result.peers), console)
+    console.print(targets_table(result))
+
+
+def show_machine(result: Result, console: Console) -> None:
+    """Print where and when it was measured, and of whom."""
     machine = result.machine
     console.print(
         f"\n{machine.cpu}, {machine.cores} cores, {machine.memory_gb:.0f} GB, {machine.kernel}; "
@@ -25,11 +38,6 @@ def show(result: Result, console: Console) -> None:
     )
     versions = (f"{one.peer.title} {one.version}" for one in result.peers if one.version)
     console.print("; ".join(versions))
-    for workload in WORKLOADS:
-        console.print(_workload_table(result, workload))
-    console.print(_memory_table(result))
-    _show_gaps(result, console)
-    console.print(_targets_table(result))
 
 
 def _workload_table(result: Result, workload: Workload) -> Table:
@@ -52,7 +60,7 @@ def _workload_table(result: Result, workload: Workload) -> Table:
         summary = one.summary(workload.name)
         name = f"{one.peer.title} *" if one.peer.note else one.peer.title
         if summary is None:
-            table.add_row(name, Text(_reason(one), style="yellow"))
+            table.add_row(name, Text(absence(one), style="yellow"))
         else:
             table.add_row(name, *_cells(summary, references))
     return table
@@ -61,9 +69,9 @@ def _workload_table(result: Result, workload: Workload) -> Table:
 def _cells(summary: Summary, references: list[float | None]) -> list[str | Text]:
     cpu = summary.cpu_us_per_request
     return [
-        _spread(cpu, 1 if cpu.median < 1000 else 0),
-        *(_times(ratio(cpu.median, reference)) for reference in references),
-        _spread(summary.requests_per_s, 0),
+        spread_text(cpu, 1 if cpu.median < 1000 else 0),
+        *(times_text(ratio(cpu.median, reference)) for reference in references),
+        spread_text(summary.requests_per_s, 0),
         f"{summary.p50_us.median / 1e3:.2f}",
         f"{summary.p99_us.median / 1e3:.2f}",
         f"{summary.core_busy.median:.0%}",
@@ -115,7 +123,8 @@ def _upload_cells(one: PeerResult) -> list[str]:
     ]
 
 
-def _show_gaps(result: Result, console: Console) -> None:
+def show_faults(result: Result, console: Console) -> None:
+    """Print who is missing or failed, and what to know of the others."""
     for one in result.peers:
         if one.peer.note:
             console.print(f"* {one.peer.title} {one.peer.note}", style="dim")
@@ -127,7 +136,11 @@ def _show_gaps(result: Result, console: Console) -> None:
             )
         for fault in one.faults:
             console.print(f"failed: {one.peer.title}, {fault}", style="bold red", markup=False)
-    foreign = [s.core_foreign.high for one in result.peers if (s := one.summary(SMALL.name))]
+
+
+def show_noise(summaries: Iterable[Summary | None], console: Console) -> None:
+    """Print how much others disturbed, if that was much."""
+    foreign = [summary.core_foreign.high for summary in summaries if summary is not None]
     if foreign and max(foreign) > _NOISE:
         console.print(
             f"noise: other processes took up to {max(foreign):.0%} of the proxy's core during a "
@@ -136,7 +149,8 @@ def _show_gaps(result: Result, console: Console) -> None:
         )
 
 
-def _targets_table(result: Result) -> Table:
+def targets_table(result: Result) -> Table:
+    """The verdicts."""
     table = Table("target", "verdict", "figures", title="\nTargets")
     for judgement in result.judgements():
         verdict = Text(judgement.verdict, style=_STYLES[judgement.verdict])
@@ -149,14 +163,17 @@ def _cpu(result: Result, name: str, workload: Workload) -> float | None:
     return one.cpu_us(workload.name) if one else None
 
 
-def _reason(one: PeerResult) -> str:
+def absence(one: PeerResult) -> str:
+    """Why a peer has no figures."""
     return f"missing: {one.absent}" if one.absent else "failed: see below"
 
 
-def _spread(spread: Spread, digits: int) -> str:
+def spread_text(spread: Spread, digits: int) -> str:
+    """The median, with the lowest and highest."""
     median, low, high = (f"{x:,.{digits}f}" for x in (spread.median, spread.low, spread.high))
     return f"{median} ({low}-{high})"
 
 
-def _times(times: float | None) -> str:
+def times_text(times: float | None) -> str:
+    """A ratio, or a dash."""
     return "-" if times is None else f"{times:.2f}"

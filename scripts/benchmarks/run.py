@@ -44,7 +44,7 @@ def run(peers: list[Peer], plan: Plan, nginx: str, progress: Progress) -> Result
         peers=[PeerResult(peer) for peer in peers],
     )
     os.sched_setaffinity(0, load_cores)
-    files = _raise_file_limit()
+    files = raise_file_limit()
     with tempfile.TemporaryDirectory(prefix="strangler-bench-") as name:
         folder = Path(name)
         with upstreams(nginx, load_cores, folder) as ports:
@@ -57,7 +57,7 @@ def run(peers: list[Peer], plan: Plan, nginx: str, progress: Progress) -> Result
     return result
 
 
-def _raise_file_limit() -> int:
+def raise_file_limit() -> int:
     """Let this process, and what it starts, open as many files as the system permits."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -65,12 +65,29 @@ def _raise_file_limit() -> int:
 
 
 @contextmanager
-def _noting(one: PeerResult, what: str) -> Iterator[None]:
+def noting(one: PeerResult, what: str) -> Iterator[None]:
     """Keep a peer's fault in its result, and go on."""
     try:
         yield
     except FAULTS as fault:
         one.faults.append(f"{what}: {fault}")
+
+
+def start(
+    one: PeerResult, started: ExitStack, bench: Bench, progress: Progress, *, forwards: bool = True
+) -> Running | None:
+    """Start a peer until `started` ends; None, with the reason in its result, when it cannot be."""
+    progress(f"starting {one.peer.title}")
+    executable = one.peer.find()
+    if executable is None:
+        one.absent = "not installed"
+        return None
+    with noting(one, "start"):
+        one.version = one.peer.version(executable)
+        return started.enter_context(
+            measure.running(one.peer, executable, bench, forwards=forwards)
+        )
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +103,15 @@ class _Runner:
             subjects = [
                 (one, subject)
                 for one in self.result.peers
-                if (subject := self._start(one, started)) is not None
+                if (subject := start(one, started, self.bench, self.progress)) is not None
             ]
             for one, subject in subjects:
-                with _noting(one, "warm-up"):
+                with noting(one, "warm-up"):
                     self.progress(f"warming up {one.peer.title}")
                     measure.measure_round(subject, SMALL, plan.warm_up_seconds, self.bench)
             self._rounds(subjects, SMALL, plan.rounds, plan.seconds)
             for workload in (LARGE_ANSWER, LARGE_REQUEST):
                 self._rounds(subjects, workload, plan.large_rounds, plan.large_seconds)
-
-    def _start(self, one: PeerResult, started: ExitStack) -> Running | None:
-        self.progress(f"starting {one.peer.title}")
-        executable = one.peer.find()
-        if executable is None:
-            one.absent = "not installed"
-            return None
-        with _noting(one, "start"):
-            one.version = one.peer.version(executable)
-            return started.enter_context(measure.running(one.peer, executable, self.bench))
-        return None
 
     def _rounds(
         self,
@@ -121,7 +127,7 @@ class _Runner:
                 if len(rounds) < number - 1:
                     continue  # it failed in an earlier round
                 self.progress(f"{workload.title}, round {number} of {count}: {one.peer.title}")
-                with _noting(one, f"{workload.title}, round {number}"):
+                with noting(one, f"{workload.title}, round {number}"):
                     rounds.append(measure.measure_round(subject, workload, seconds, self.bench))
 
     def measure_idle(self, one: PeerResult, files: int) -> None:
@@ -130,7 +136,7 @@ class _Runner:
         if one.absent or executable is None:
             return
         self.progress(f"{measure.IDLE_CONNECTIONS} idle connections: {one.peer.title}")
-        with _noting(one, "idle connections"):
+        with noting(one, "idle connections"):
             if files < measure.IDLE_CONNECTIONS + _SPARE_FILES:
                 raise OSError(f"a process may open only {files} files here; raise ulimit -n")
             with measure.running(one.peer, executable, self.bench) as subject:
@@ -143,7 +149,7 @@ class _Runner:
             return
         self.progress(f"upload of 1 GiB: {one.peer.title}")
         with (
-            _noting(one, "upload of 1 GiB"),
+            noting(one, "upload of 1 GiB"),
             measure.running(one.peer, executable, self.bench) as subject,
         ):
             one.upload = measure.measure_upload(subject)

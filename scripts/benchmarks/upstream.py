@@ -6,7 +6,7 @@ import os
 import pwd
 import sys
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +37,13 @@ SMALL_BODY = json.dumps(
     }
 ).encode()
 LARGE_BODY = bytes(range(256)) * 4096
+USER_BODY = json.dumps({"id": 7, "name": "Ada", "about": "Grows figs, and prunes. " * 40}).encode()
+COMMENTS_BODY = json.dumps(
+    {"comments": [{"id": n, "author": "Bo", "text": "Figs fruit. " * 8} for n in range(12)]}
+).encode()
+
+# What `bench gateway` puts conditions on; each answers as /posts does, and names its server.
+CONDITIONED = ("canary", "signed", "issued", "limited", "tight")
 
 _NGINX = """
 daemon off;
@@ -60,38 +67,55 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     default_type application/json;
-    location /posts {{
-      add_header Cache-Control "private, max-age=0";
-      add_header ETag '"6f1ed002ab5595859014ebf0951522d9"';
-      add_header Vary Authorization;
-      add_header X-Content-Type-Options nosniff;
-      return 200 '{small}';
-    }}
+    location /posts {{ {headers} {answer} }}
     location = {seen} {{
       return 200 '{{"x_request_id": "$http_x_request_id", "host": "$http_host",
         "x_forwarded_for": "$http_x_forwarded_for", "nth": $connection_requests}}';
     }}
+    location /users {{ return 200 '{user_body}'; }}
+    location /comments {{ return 200 '{comments}'; }}
+    location ~ "^/({conditioned})/1$" {{
+      return 200 '{{"subject": "$http_x_verified_subject"}}';
+    }}
+    location ~ "^/({conditioned})/" {{ {headers} add_header X-Served-By control; {answer} }}
     location /images {{ types {{ image/jpeg jpg; }} root {folder}; }}
+    location /files {{ root {folder}; }}
+  }}
+  server {{
+    listen 127.0.0.1:{candidate} backlog=4096;
+    default_type application/json;
+    location / {{ {headers} add_header X-Served-By candidate; {answer} }}
   }}
 }}
 """
+_HEADERS = """
+      add_header Cache-Control "private, max-age=0";
+      add_header ETag '"6f1ed002ab5595859014ebf0951522d9"';
+      add_header Vary Authorization;
+      add_header X-Content-Type-Options nosniff;"""
 
 
 @dataclass(frozen=True, slots=True)
 class Upstreams:
-    """The ports of the two upstreams, on the loopback interface."""
+    """The ports of the upstreams, on the loopback interface; nginx has the first two."""
 
     pages: int
+    candidate: int
     sink: int
 
 
 @contextmanager
-def upstreams(nginx: str, cores: Collection[int], folder: Path) -> Iterator[Upstreams]:
-    """Run both upstreams on the given cores; raises NotReadyError."""
+def upstreams(
+    nginx: str, cores: Collection[int], folder: Path, files: Mapping[str, str] | None = None
+) -> Iterator[Upstreams]:
+    """Run them on the given cores, with some files at /files; raises NotReadyError."""
     home = folder / "upstream"
     (home / "images").mkdir(parents=True)
     (home / "images" / "large.jpg").write_bytes(LARGE_BODY)
-    ports = Upstreams(free_port(), free_port())
+    (home / "files").mkdir()
+    for name, text in (files or {}).items():
+        (home / "files" / name).write_text(text)
+    ports = Upstreams(free_port(), free_port(), free_port())
     config = home / "nginx.conf"
     config.write_text(
         _NGINX.format(
@@ -99,7 +123,12 @@ def upstreams(nginx: str, cores: Collection[int], folder: Path) -> Iterator[Upst
             user=pwd.getpwuid(os.getuid()).pw_name,
             group=grp.getgrgid(os.getgid()).gr_name,
             port=ports.pages,
-            small=SMALL_BODY.decode(),
+            candidate=ports.candidate,
+            headers=_HEADERS,
+            answer=f"return 200 '{SMALL_BODY.decode()}';",
+            user_body=USER_BODY.decode(),
+            comments=COMMENTS_BODY.decode(),
+            conditioned="|".join(CONDITIONED),
             seen=SEEN_PATH,
         )
     )

@@ -1,7 +1,8 @@
 """Runs wrk and reads its figures. One run is bounded by its own duration and a margin.
 
 A Lua `done` hook prints the exact counts, because wrk's own text rounds them. The hook runs once
-after the load has stopped; no Lua runs per request.
+after the load has stopped. Lua runs per request only where requests differ, and then only to take
+the next of those that were written before the load began.
 """
 
 import json
@@ -24,6 +25,21 @@ done = function(summary, latency, requests)
     e.connect, e.read, e.write, e.status, e.timeout))
 end
 """
+_TURNS = """
+local field, values = "%s", [[
+%s
+]]
+local requests, turn = {}, 0
+init = function()
+  for value in values:gmatch("[^\\n]+") do
+    requests[#requests + 1] = wrk.format(nil, nil, { [field] = value })
+  end
+end
+request = function()
+  turn = turn %% #requests + 1
+  return requests[turn]
+end
+"""
 
 
 class WrkError(Exception):
@@ -39,9 +55,12 @@ class Workload:
     path: str
     connections: int
     body_bytes: int = 0  # a POST of this many bytes; 0 is a GET
+    header: tuple[str, tuple[str, ...]] | None = None  # a field of a GET whose values take turns
 
     def script(self) -> str:
         """The Lua that makes wrk send this request and print its figures."""
+        if self.header is not None:
+            return _TURNS % (self.header[0], "\n".join(self.header[1])) + _DONE
         if not self.body_bytes:
             return _DONE
         return (

@@ -1,5 +1,7 @@
 """The forwarder of the tutorials: fastapi_forwarder.py under uvicorn."""
 
+from functools import partial
+
 from scripts.benchmarks.peers.peer import (
     IDLE_S,
     PEERS_VENV,
@@ -15,9 +17,10 @@ from scripts.benchmarks.peers.peer import (
 _ASK = "from importlib.metadata import version; print(version('{}'))"
 
 
-def _launch(executable: str, site: Site) -> Launch:
+def launch_application(name: str, executable: str, site: Site) -> Launch:
+    """How `name:create_app` of this folder's parent is started, by uvicorn with one worker."""
     argv = [executable, "--app-dir", str(ROOT / "scripts" / "benchmarks")]
-    argv += ["--factory", "fastapi_forwarder:create_app", "--host", "127.0.0.1"]
+    argv += ["--factory", f"{name}:create_app", "--host", "127.0.0.1"]
     argv += ["--port", str(site.listen), "--workers", "1", "--backlog", "4096"]
     argv += ["--no-access-log", "--log-level", "error", "--timeout-keep-alive", str(IDLE_S)]
     env = {
@@ -42,6 +45,6 @@ FASTAPI = Peer(
     install=PIP,
     find=in_peers_venv("uvicorn"),
     version=_version,
-    launch=_launch,
+    launch=partial(launch_application, "fastapi_forwarder"),
     note="holds every body in memory",
 )

@@ -25,12 +25,16 @@ PIP = "scripts/bench proxy --install"
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a peer listens and forwards to (loopback ports), and the folder that is its own."""
+    """Where a peer listens and forwards to (loopback ports), and the folder that is its own.
+
+    The candidate is asked in `bench gateway` alone.
+    """
 
     listen: int
     pages: int
     sink: int
     folder: Path
+    candidate: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
+from typing import Any
 
 from scripts.benchmarks.peers.peer import IDLE_S, ROOT, SHORT_S, Launch, Peer, Site
 
@@ -24,9 +26,9 @@ _ROUTES = (
 )
 
 
-def _launch(executable: str, site: Site) -> Launch:
-    config = site.folder / "strangler.yaml"
-    content = {
+def configuration(site: Site) -> dict[str, Any]:
+    """The content of its strangler.yaml, made anew: `bench gateway` adds to it."""
+    return {
         "listen": f"127.0.0.1:{site.listen}",
         "timeouts": {"keepalive_s": IDLE_S},
         "upstreams": {
@@ -39,8 +41,19 @@ def _launch(executable: str, site: Site) -> Launch:
             for name, match, control, candidate in _ROUTES
         ],
     }
+
+
+def launch_with(
+    content: dict[str, Any], executable: str, site: Site, env: Mapping[str, str] | None = None
+) -> Launch:
+    """How it is started with this content of strangler.yaml, which is written."""
+    config = site.folder / "strangler.yaml"
     config.write_text(json.dumps(content, indent=1))  # JSON is YAML
-    return Launch([executable, "serve", "-c", str(config), "--workers", "1"])
+    return Launch([executable, "serve", "-c", str(config), "--workers", "1"], env=env or {})
+
+
+def _launch(executable: str, site: Site) -> Launch:
+    return launch_with(configuration(site), executable, site)
 
 
 def _find() -> str | None:

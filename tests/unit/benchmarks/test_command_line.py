@@ -10,6 +10,9 @@ from scripts.benchmarks.__main__ import main
         (["proxy", "--only", ","], "unknown: ,; known"),
         (["proxy", "--rounds", "0"], "from 1 to 600"),
         (["proxy", "--seconds", "soon"], "invalid"),
+        (["gateway", "--only", "nginx"], "unknown: nginx; known: strangler-alone, strangler"),
+        (["gateway", "--duties", "plain,tls"], "unknown: tls; known: plain, canary"),
+        (["gateway", "--only", "fastapi", "--duties", "plain"], "none of these is measured in"),
         ([], "required: command"),
     ],
 )
@@ -22,8 +25,9 @@ def test_wrong_usage_ends_with_2_and_says_what_is_wrong(
     assert complaint in capsys.readouterr().err
 
 
-def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["proxy", "gateway"])
+def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["proxy", "--help"])
+        main([command, "--help"])
     assert ended.value.code == 0
-    assert "scripts/bench proxy --only strangler,haproxy --quick" in capsys.readouterr().out
+    assert f"scripts/bench {command}" in capsys.readouterr().out.partition("examples:")[2]

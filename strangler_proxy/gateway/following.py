@@ -70,7 +70,7 @@ class Following:
         self._means.touched()
 
     def stop(self) -> None:
-        """End all that runs."""
+        """End all that runs; `follow` begins again with what is known now."""
         self._end_watch()
         self._end_checks()
 
@@ -184,7 +184,7 @@ class Following:
         if self._checks is not None:
             for task in self._checks.cover(()):
                 self._means.end(task)
-            self._checks = None
+        self._checks = self._checked_by = None
 
 
 def _described(upstream: Upstream, registry: Consul) -> str:

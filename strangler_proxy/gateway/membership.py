@@ -43,6 +43,8 @@ class Membership:
         self._sessions = Sessions(names)
         self._means = Means(names, self._sessions, self._remembered, clock, self._touch)
         self._following: dict[str, Following] = {}
+        self._former: dict[str, Following] = {}
+        """What the last configuration took out: it comes back as it was if that one is refused."""
         self._told: dict[str, tuple[Member, ...]] = {}
         self._telling: asyncio.Handle | None = None
         self._closed = False
@@ -52,9 +54,12 @@ class Membership:
 
         An upstream with a new source serves by its old addresses until that source answers.
         """
-        before = self._following
-        for name in before.keys() - config.upstreams.keys():
-            before[name].stop()
+        before = {**self._former, **self._following}
+        self._former = {
+            name: each for name, each in self._following.items() if name not in config.upstreams
+        }
+        for each in self._former.values():
+            each.stop()
         self._following = {
             name: before.get(name) or Following(name, self._means) for name in config.upstreams
         }

@@ -313,6 +313,29 @@ def test_an_upstream_that_is_taken_out_of_the_file_is_not_asked_for(tmp_path: Pa
     run(main())
 
 
+def test_an_upstream_that_a_refused_file_took_out_comes_back_as_it_was(tmp_path: Path) -> None:
+    async def main() -> None:
+        registry = Registry(81, 82)
+        async with registry, membership(tmp_path) as (members, _):
+            served = found_in(registry.url, auth="http://h:1")
+            members.configure(served)
+            await members.first_answers(5)
+            members.drain("image", "127.0.0.1:82", True)
+            registry.tell(81, 82, body="the registry has gone mad")
+            members.configure(config(upstreams={"auth": "http://h:1"}))
+            await asyncio.sleep(0)
+            members.configure(served)
+            assert [m.draining for m in members.members()["image"]] == [False, True]
+            registry.tell(82, 83)
+            await until(lambda: ports(members) == [82, 83], "it is asked again", 7)
+            members.configure(config(upstreams={"auth": "http://h:1"}))
+            members.configure(config(upstreams={"auth": "http://h:1"}))
+            members.configure(served)
+            assert not any(m.draining for m in members.members()["image"]), "long gone: a stranger"
+
+    run(main())
+
+
 class Quiet:
     """A source whose answers a test hands in."""
 

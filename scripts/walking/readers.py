@@ -29,15 +29,40 @@ class Reader:
         for url in self._rng.sample(pictures, min(3, len(pictures))):
             self._look_at(url)
         post = self._rng.choice(posts)
-        self._read(post["id"], post["title"])
-        self._meet(post["author"]["id"])
+        if self._rng.random() < 0.5:
+            self._read(post["id"], post["title"])
+            self._meet(post["author"]["id"])
+        else:
+            self._read_page(post["id"], post["title"])
 
     def _read(self, post_id: int, title: str) -> None:
-        journal = self.client.scene.journal
-        row = journal.find("post", post_id) or journal.marked("post", title)
-        read_post(self.client, post_id, row)
+        """Open a post and its comments, one by one."""
+        read_post(self.client, post_id, self._row_of(post_id, title))
         answer = self.client.call("comments-list", "GET", f"/comments?post={post_id}")
-        comments = answer.json("comments")["comments"]
+        self._require_comments(answer, post_id, answer.json("comments")["comments"])
+
+    def _read_page(self, post_id: int, title: str) -> None:
+        """Open the page that the proxy composes of a post, its author and its comments."""
+        row = self._row_of(post_id, title)
+        answer = self.client.call("post-page", "GET", f"/api/posts/{post_id}", status=(200, 404))
+        if answer.status == 404:
+            self.client.require_promised(answer, row, None)
+            return
+        page = answer.json("post", "author", "comments")
+        post = page["post"]
+        self.client.require_promised(answer, row, {**post, "author_id": post["author"]["id"]})
+        self._require_author(answer, page["author"])
+        if page["comments"] is None:  # the post was deleted after its part had been read
+            self.client.require_promised(answer, row, None)
+        else:
+            self._require_comments(answer, post_id, page["comments"])
+
+    def _row_of(self, post_id: int, title: str) -> Row | None:
+        journal = self.client.scene.journal
+        return journal.find("post", post_id) or journal.marked("post", title)
+
+    def _require_comments(self, answer: Answer, post_id: int, comments: list[Facts]) -> None:
+        journal = self.client.scene.journal
         for comment in comments:
             seen = {**comment, "author_id": comment["author"]["id"]}
             known = journal.find("comment", comment["id"])
@@ -53,12 +78,15 @@ class Reader:
 
     def _meet(self, user_id: int) -> None:
         answer = self.client.call("user-read", "GET", f"/users/{user_id}")
-        seen = answer.json("id", "name", "created_at")
-        row = self.client.scene.journal.find("user", user_id)
+        self._require_author(answer, answer.json("id", "name", "created_at"))
+
+    def _require_author(self, answer: Answer, seen: Facts) -> None:
+        row = self.client.scene.journal.find("user", seen["id"])
         if row is not None:
             names = row.options(answer.asked_at, answer.answered_at)
             fits = any(each and each["name"] == seen["name"] for each in names)
-            answer.require(fits, f"user {user_id} is called {seen['name']!r}, not one of {names}")
+            told = f"user {seen['id']} is called {seen['name']!r}, not one of {names}"
+            answer.require(fits, told)
 
     def _look_at(self, url: str) -> None:
         """Fetch a picture, or ask whether the one in the browser's cache is still good."""

@@ -118,7 +118,7 @@ class AccessLog:
             "request_id": _text(record.request_id, longest),
             "trace_id": None if record.trace_id is None else record.trace_id.decode(),
             "tries": record.tries,
-            "reason": record.reason,
+            "reason": record.reason or None,
             "fault": None if record.fault is None else record.fault[:longest],
             "subject": None if record.subject is None else record.subject[:longest],
         }

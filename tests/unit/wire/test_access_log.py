@@ -60,7 +60,6 @@ def test_a_line_says_all_that_is_known_and_nothing_else() -> None:
         "duration_ms": 12.346,
         "request_id": "abc-1",
         "tries": 1,
-        "reason": "",
     }
     more = told(
         address="127.0.0.1:5000",

@@ -264,6 +264,16 @@ def test_entries_that_have_expired_make_room_without_loss(clock: Clock) -> None:
         assert limiter.dropped == 0
 
 
+@pytest.mark.parametrize("windows", [2, 14, 15, 16, 17, 31, 1000])
+def test_a_caller_who_comes_back_after_many_windows_starts_anew(
+    limiter: RateLimiter, clock: Clock, windows: int
+) -> None:
+    ask = Asking(limiter, "2/minute")
+    assert [ask().allowed for _ in range(3)] == [True, True, False]
+    clock.now += windows * 60
+    assert [ask().allowed for _ in range(3)] == [True, True, False]
+
+
 def test_a_clock_a_little_behind_grants_nothing_more(limiter: RateLimiter, clock: Clock) -> None:
     ask = Asking(limiter, "2/minute")
     clock.now = 60.0 * 1000

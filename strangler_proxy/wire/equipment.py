@@ -53,7 +53,11 @@ class Equipment:
         if self.sees or self.secret is not None:
             return True
         return route is not None and bool(
-            route.token or route.rate_limit or route.compose or route.total_s
+            route.token
+            or route.rate_limit
+            or route.compose
+            or route.total_s
+            or route.when_open == "control"
         )
 
     def side(self, given: bytes) -> str | None:

@@ -115,7 +115,7 @@ class Exchange:
         pool = self.lane.pool
         endpoint = self._endpoint = pool.only or pool.choose(self._avoid)
         if endpoint is None:
-            self.fail(overloaded(pool.name, "has no address: none is known or well"))
+            self.fail(overloaded(pool.name, "has no address that may be asked"))
             return
         connection = None if self._fresh else pool.take(endpoint)
         if connection is not None:

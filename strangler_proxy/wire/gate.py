@@ -191,7 +191,7 @@ class Gate:
         """The way to the chosen upstream; None while nothing is sent there."""
         lane = self._plane.lane(self._entry, decision.upstream)
         breaker = lane.pool.breaker
-        if not lane.pool.endpoints:
+        if not lane.pool.may_be_asked:
             return None
         if breaker is not None:
             admitted = breaker.admit(self._plane.now)
@@ -202,7 +202,7 @@ class Gate:
 
     def _refuse_open(self, lane: "Lane") -> None:
         pool = lane.pool
-        if pool.breaker is not None and pool.endpoints:
+        if pool.breaker is not None and pool.may_be_asked:
             seconds = int(pool.breaker.wait_s(self._plane.now)) + 1
             told = f"upstream '{pool.name}' has failed too often and is not asked for now"
             self._refuse(unavailable(told, seconds), "breaker")

@@ -73,19 +73,25 @@ class Pool:
             endpoint.gone = True
             endpoint.close_idle()
         self.endpoints = tuple(placed)
-        self.only = placed[0] if len(placed) == 1 else None
+        alone = len(placed) == 1 and not placed[0].member.draining
+        self.only = placed[0] if alone else None
         self.watched = self.breaker is not None or len(placed) > 1
         self._sort_out()
 
     def _sort_out(self) -> None:
-        """Find the addresses that may be asked.
+        """Find the addresses that may be asked: never one that an operator has taken out.
 
         None that is well: then all are, for a check that is wrong must not take an upstream away.
         """
         now = self.plane.now
         staying = [endpoint for endpoint in self.endpoints if not endpoint.member.draining]
         well = [e for e in staying if e.member.well and e.standing.until <= now]
-        self._usable = tuple(well or staying or self.endpoints)
+        self._usable = tuple(well or staying)
+
+    @property
+    def may_be_asked(self) -> bool:
+        """Whether there is an address at all."""
+        return bool(self._usable)
 
     def choose(self, avoid: Endpoint | None = None) -> Endpoint | None:
         """The address with the fewest requests outstanding; equals take turns. None: there is none.

@@ -22,7 +22,7 @@ from tenacity import RetryCallState, Retrying, retry_if_result
 
 from extracted.chassis import logs, tracing
 from extracted.chassis.breaker import Breaker
-from extracted.chassis.retries import Outcome, delay_s, may_repeat
+from extracted.chassis.retries import Outcome, delay_s, may_repeat, reason
 from extracted.chassis.sending import READS, Sender
 from extracted.chassis.unavailable import BreakerOpenError, ServiceUnavailableError
 
@@ -95,8 +95,8 @@ class ServiceClient:
         request = requests.Request(method, self._url + path, headers, json=json, files=files)
         done = self._tried(request.prepare(), method in READS or idempotency_key is not None)
         if done.status is None:
-            told = f"{method} {self._url}{path}: {done.error}"
-            raise ServiceUnavailableError(told) from done.error
+            met = "no answer" if done.error is None else reason(done.error)
+            raise ServiceUnavailableError(f"{method} {self._url}{path}: {met}") from done.error
         return Answer(done.status, _object(done.body), done.headers)
 
     def _headers(self, token: str | None, idempotency_key: str | None) -> dict[str, str]:
@@ -135,7 +135,7 @@ class ServiceClient:
             return too_late or state.attempt_number >= TRIES
 
         def tell(state: RetryCallState) -> None:
-            met = last.error or f"answered {last.status}"
+            met = f"answered {last.status}" if last.error is None else reason(last.error)
             log.info("%s %s, tried again: %s", request.method, request.url, met)
 
         Retrying(

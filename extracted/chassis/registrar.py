@@ -19,6 +19,7 @@ import requests
 
 from extracted.chassis.connections import BoundedAdapter, time_for_call, tls_context
 from extracted.chassis.registration import Registration
+from extracted.chassis.retries import reason
 
 HEARTBEAT_S = 3.0
 CALL_S = 1.0
@@ -104,7 +105,7 @@ class Registrar:
         try:
             what()
         except Exception as error:  # noqa: BLE001 (whatever it is, the thread must live on)
-            self._trouble(str(error) or repr(error))
+            self._trouble(reason(error))
 
     def _keep(self) -> None:
         status, text = self._ask("GET", "service", self._registration.id)
@@ -129,7 +130,7 @@ class Registrar:
     def _trouble(self, what: str) -> None:
         if not self._told:
             self._log.warning(
-                "Consul at %s does not keep %s: %s. The service runs on, and tries again.",
+                "Consul at %s could not be told of %s: %s. The service is not held up by that.",
                 *(self._registration.consul_url, self._registration.id, what),
             )
         self._told = True

@@ -56,6 +56,13 @@ def unsent(error: Exception) -> bool:
     return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
 
 
+def reason(error: BaseException) -> str:
+    """What was at the bottom of it: "[Errno 111] Connection refused", and not all that saw it."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error) or repr(error)
+
+
 def delay_s(tries: int, outcome: Outcome, rng: random.Random, now: datetime) -> float:
     """Seconds to wait after so many tries: doubled each time, half of it by chance.
 
@@ -70,7 +77,8 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     """Seconds that a Retry-After header asks to wait, in either form (RFC 9110, 10.2.3)."""
     if value is None:
         return None
-    if SECONDS.fullmatch(value.strip()):
+    value = value.strip(" \t")
+    if SECONDS.fullmatch(value):
         return float(value)
     try:
         at = parsedate_to_datetime(value)

@@ -35,13 +35,38 @@ _EVENTS: dict[str, tuple[str, str, Labels]] = {
         ("route", "reason"),
     ),
     "retry": ("retries", "Requests asked again.", ("upstream",)),
+    "retry-refused": (
+        "retries_refused",
+        "Requests not asked again, because too many others were being.",
+        ("upstream",),
+    ),
     "fallback": (
         "fallbacks",
-        "Answers for which something stood in: a part's fallback, or the control.",
+        "Requests that the control answered, because the candidate was not asked.",
+        ("route", "upstream"),
+    ),
+    "part-fallback": (
+        "part_fallbacks",
+        "Parts of composed answers that a fallback stood in for.",
         ("route", "part"),
     ),
     "ejected": ("ejections", "Times that a worker left an address out.", ("upstream",)),
-    "breaker-opened": ("breaker_opened", "Times that a worker's breaker opened.", ("upstream",)),
+    "breaker-opened": ("breaker_opened", "Times that the breaker opened.", ("upstream",)),
+    "limit-dropped": (
+        "rate_limit_dropped",
+        "Callers that counts were given up for, because there was no room for all.",
+        (),
+    ),
+    "limit-unlocked": (
+        "rate_limit_unlocked",
+        "Counts made without a lock, because a stopped worker held it.",
+        (),
+    ),
+    "limit-store-down": (
+        "rate_limit_store_down",
+        "Requests counted elsewhere, or refused, because Redis did not answer.",
+        (),
+    ),
     "log-dropped": ("access_log_dropped", "Lines of the access log that were lost.", ()),
 }
 _OTHER_EVENTS = ("events", "What else happened.", ("event", "subject", "detail"))

@@ -69,13 +69,19 @@ async def _until_told_to_stop(supervisor: Supervisor, path: Path) -> None:
 
 
 async def _watch(path: Path, changed: asyncio.Event) -> None:
-    """Notice a changed file by looking: that works on network and container mounts too."""
-    seen = _version(path)
+    """Notice a changed file by looking: that works on network and container mounts too.
+
+    A change counts once the file has stayed as it is from one look to the next: an editor has then
+    written all of it, and a flip has had it read again by itself.
+    """
+    served = seen = _version(path)
     while True:
         await asyncio.sleep(WATCH_S)
-        if (now := _version(path)) != seen:
-            seen = now
+        now = _version(path)
+        if now == seen != served:
+            served = now
             changed.set()
+        seen = now
 
 
 def _version(path: Path) -> tuple[int, ...]:

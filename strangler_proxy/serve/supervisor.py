@@ -30,6 +30,7 @@ from strangler_proxy.serve.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 _TELL_AGAIN_S = 1.0
+RENEWED = Change("tls", "its files as they were", "its files read again")
 
 
 class Supervisor:
@@ -133,7 +134,7 @@ class Supervisor:
             return self._generation
 
     async def _change_to(self, config: Config, who: str) -> None:
-        made = changes(self.config, config)
+        made = changes(self.config, config) or [RENEWED]
         await asyncio.to_thread(self._audit.record, who, *made)
         self._around.serve(config, self.config)
         await self._around.first_answers()
@@ -252,7 +253,8 @@ class Supervisor:
 
 def digest(config: Config) -> str:
     """A short name for a configuration's content, that of its certificate included."""
-    content = hashlib.sha256(config.model_dump_json().encode())
+    # Only what is set: a fallback of null is another thing than none.
+    content = hashlib.sha256(config.model_dump_json(exclude_unset=True).encode())
     for file in (config.tls.certificate, config.tls.key) if config.tls else ():
         with contextlib.suppress(OSError):  # the worker that cannot read it says so
             content.update(Path(file).read_bytes())

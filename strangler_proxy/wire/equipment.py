@@ -67,9 +67,9 @@ class Equipment:
             return None
         return side.decode("latin-1")
 
-    def retire(self, after: "Equipment | None") -> list[Closable]:
+    def retire(self, after: "Equipment") -> list[Closable]:
         """What the next one does not use any more, and must be closed."""
-        kept = (after.limiter, after.log, after.tracer) if after else ()
+        kept = (after.limiter, after.log, after.tracer)
         ours: tuple[Closable | None, ...] = (self.limiter, self.log, self.tracer)
         return [one for one in ours if one is not None and one not in kept]
 

@@ -51,6 +51,8 @@ class Gate:
 
     def _refuse(self, fault: Fault, reason: str) -> None:
         self._plane.note("refused", self._entry.name, reason)
+        if self._exchange.seen is not None:
+            self._exchange.seen.reason = reason
         self._exchange.fail(fault)
 
     def _observe(self) -> None:
@@ -75,7 +77,7 @@ class Gate:
         outcome = verifier.verify(self._authorization(), self._plane.outside.wall())
         if type(outcome) is UnknownKey:
             self._exchange.client.wait_forever()  # fetching keys has a bound of its own
-            self._plane.spawn(self._ask_for_key(route, verifier))
+            self._plane.wait_for(self._exchange, self._ask_for_key(route, verifier))
         else:
             self._judge_token(route, outcome)
 
@@ -88,7 +90,7 @@ class Gate:
         if self._exchange.stage != WAITING:
             return  # the client has left
         outcome = verifier.verify(self._authorization(), self._plane.outside.wall())
-        if type(outcome) is UnknownKey and not verifier.has_keys:
+        if type(outcome) is UnknownKey and not verifier.ready:
             self._refuse(unavailable("the keys that tokens are verified by cannot be had"), "keys")
         else:
             self._judge_token(route, outcome)
@@ -125,9 +127,11 @@ class Gate:
             return
         callers = tuple(self._counted_as(limit) for limit in route.rate_limit)
         verdict = limiter.check(route.name, route.rate_limit, callers)
+        if limiter.redis_down:
+            self._plane.note("limit-store-down", "")
         if hasattr(verdict, "__await__"):
             self._exchange.client.wait_forever()  # the store has a bound of its own
-            self._plane.spawn(self._await_verdict(verdict))
+            self._plane.wait_for(self._exchange, self._await_verdict(verdict))
         else:
             self._judge_limits(verdict)
 

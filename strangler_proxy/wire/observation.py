@@ -85,7 +85,7 @@ class Observation:
             duration_s=perf_counter() - self._started,
             request_id=head.request_id,
             address=self._address,
-            sent_bytes=self._sent_bytes,
+            sent_bytes=self._sent_bytes or None,
             trace_id=None if span is None else span.context.trace_id,
             tries=exchange.tries + 1,
             reason=self.reason,

@@ -19,7 +19,7 @@ from strangler_proxy.running.counts import Tally
 from strangler_proxy.wire.endpoint import Member
 from strangler_proxy.wire.equipment import Closable, Equipment
 from strangler_proxy.wire.exchange import OVER, Exchange
-from strangler_proxy.wire.faults import LOOP
+from strangler_proxy.wire.faults import LOOP, unavailable
 from strangler_proxy.wire.gate import Gate
 from strangler_proxy.wire.identity import request_ids
 from strangler_proxy.wire.outside import Outside
@@ -128,7 +128,7 @@ class DataPlane:
             pool.retire()
         self._retired = [pool for pool in self._retired + replaced if pool.in_use]
         for unused in before.retire(equipment):
-            self._let_go(unused)
+            self._spawn(self._let_go(unused))
 
     def _pool(
         self, name: str, upstream: Upstream, members: Sequence[Member] | None, row: int | None
@@ -238,11 +238,26 @@ class DataPlane:
     def happened(self) -> Iterator[tuple[tuple[str, str, str], int]]:
         """How often what has happened, by (event, route or upstream, detail)."""
         yield from self.events.items()
-        if self.equipment.log is not None:
-            yield ("log-dropped", "", ""), self.equipment.log.dropped
+        log_file, limiter = self.equipment.log, self.equipment.limiter
+        if log_file is not None:
+            yield ("log-dropped", "", ""), log_file.dropped
+        if limiter is not None:
+            yield ("limit-dropped", "", ""), limiter.dropped
+            yield ("limit-unlocked", "", ""), limiter.unlocked
 
-    def spawn(self, waiting: Coroutine[Any, Any, None]) -> None:
-        """Let something go on that waits."""
+    def wait_for(self, exchange: Exchange, condition: Coroutine[Any, Any, None]) -> None:
+        """Let an exchange go on once a condition is met; whatever happens, it ends."""
+        self._spawn(self._met(exchange, condition))
+
+    async def _met(self, exchange: Exchange, condition: Coroutine[Any, Any, None]) -> None:
+        try:
+            await condition
+        except Exception:
+            log.exception("a request could not be let in")
+            if exchange.stage != OVER:
+                exchange.fail(unavailable("the proxy could not judge this request; see its log"))
+
+    def _spawn(self, waiting: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(waiting)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -291,13 +306,17 @@ class DataPlane:
             pool.retire()
 
     async def close(self) -> None:
-        """Let go of what the equipment holds open."""
-        for unused in self.equipment.retire(None):
-            self._let_go(unused)
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_S)
+        """Let go of what the equipment holds open; what was logged is written."""
+        equipment = self.equipment
+        for kept in (equipment.log, equipment.tracer):
+            if kept is not None:
+                await asyncio.to_thread(kept.close, CLOSE_S)
+        if equipment.limiter is not None:
+            await equipment.limiter.close()
 
-    def _let_go(self, unused: Closable) -> None:
+    async def _let_go(self, unused: Closable) -> None:
+        """Close what a reload has replaced; whoever still asks it has that long."""
+        await asyncio.sleep(CLOSE_S)
         closing = unused.close()
         if closing is not None:
-            self.spawn(closing)
+            await closing

@@ -100,7 +100,8 @@ def test_events_have_families_of_their_own_and_unknown_ones_a_common_one() -> No
         event("retry", "image", "502", 2),
         event("retry", "image", "connect", 4),
         event("ejected", "image", "127.0.0.1:3003", 1),
-        event("fallback", "page", "author", 7),
+        event("fallback", "upload", "image", 2),
+        event("part-fallback", "page", "author", 7),
         event("breaker-opened", "image", "", 1),
         event("log-dropped", "", "", 9),
         event("novelty", "a", "b", 5),
@@ -110,7 +111,8 @@ def test_events_have_families_of_their_own_and_unknown_ones_a_common_one() -> No
     assert value(found, "refused_total", route="login", reason="token") == 1
     assert value(found, "retries_total", upstream="image") == 6
     assert value(found, "ejections_total", upstream="image") == 1
-    assert value(found, "fallbacks_total", route="page", part="author") == 7
+    assert value(found, "fallbacks_total", route="upload", upstream="image") == 2
+    assert value(found, "part_fallbacks_total", route="page", part="author") == 7
     assert value(found, "breaker_opened_total", upstream="image") == 1
     assert value(found, "access_log_dropped_total") == 9
     assert value(found, "events_total", event="novelty", subject="a", detail="b") == 5

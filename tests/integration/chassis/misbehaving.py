@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import struct
@@ -119,13 +120,17 @@ class Misbehaving:
 
     def _read(self, connection: socket.socket) -> bytes:
         data = b""
-        while b"\r\n\r\n" not in data and not self.closing.is_set():
+        while not self.closing.is_set():
             with contextlib.suppress(TimeoutError):
                 more = connection.recv(65536)
                 if not more:
                     return b""
                 data += more
-        return b"" if self.closing.is_set() else data
+            head, end, body = data.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+            if end and len(body) >= (int(length[1]) if length else 0):
+                return head + end
+        return b""
 
     def close(self) -> None:
         self.closing.set()

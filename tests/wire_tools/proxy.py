@@ -7,14 +7,17 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
 import uvloop
 
 from strangler_proxy.config import Config
+from strangler_proxy.config.address import parse_origin
+from strangler_proxy.wire.endpoint import Member
 from strangler_proxy.wire.listener import Listener, server_context
+from strangler_proxy.wire.outside import Outside
 from strangler_proxy.wire.plane import DataPlane
 
 T = TypeVar("T")
@@ -34,13 +37,20 @@ class Clock:
 class Proxy:
     """A DataPlane with its Listener on a uvloop in a thread.
 
-    An error that reaches the event loop (an exception in a protocol's callback, a task whose
+    `outside`, `members` and `rows` are what its supervisor would give it. An error that reaches the event loop (an exception in a protocol's callback, a task whose
     failure nobody took) is a crash that the proxy only survived: `close` raises it.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self,
+        config: Config,
+        outside: Outside | None = None,
+        members: Mapping[str, Sequence[Member]] | None = None,
+        rows: Mapping[str, int] | None = None,
+    ) -> None:
         self.clock = Clock()
         self._config = config
+        self._given = outside, members, rows
         self._crashes: list[str] = []
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -62,7 +72,7 @@ class Proxy:
         self._loop.set_exception_handler(self._crashed)
         self._stop = asyncio.Event()
         tls = self._config.tls
-        self.plane = DataPlane(self._config, self.clock)
+        self.plane = DataPlane(self._config, self.clock, *self._given)
         listener = Listener(self.plane)
         await listener.start(
             self._sock, server_context(tls.certificate, tls.key) if tls is not None else None
@@ -94,6 +104,15 @@ class Proxy:
         """Let this much time pass for the proxy, at once."""
         self.clock.lead_s += seconds
         self.call(self.plane.tick)
+
+    def in_use(self, name: str = "monolith") -> int:
+        """Requests that an upstream has at this moment."""
+        return self.call(lambda: self.plane.pools[name].in_use)
+
+    def place(self, name: str, *urls: str, **how: bool) -> None:
+        """Give an upstream these addresses."""
+        members = [Member(parse_origin(url).address, **how) for url in urls]
+        self.call(lambda: self.plane.place(name, members))
 
     def drain(self, seconds: float = 10.0) -> None:
         """Begin to stop, as SIGTERM does; `close` waits for the end."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from strangler_proxy.wire.outside import Outside
 from tests.wire_tools.client import Client
 from tests.wire_tools.proxy import Proxy, config
 from tests.wire_tools.upstream import Script, Upstream, echo
@@ -24,9 +25,9 @@ class Bench:
         """One more upstream."""
         return self._stack.enter_context(Upstream(script, **options))
 
-    def serve(self, **values: Any) -> Proxy:
-        """The proxy, by this configuration."""
-        self.proxy = self._stack.enter_context(Proxy(config(**values)))
+    def serve(self, outside: Outside | None = None, **values: Any) -> Proxy:
+        """The proxy, by this configuration, with these stand-ins for what is outside."""
+        self.proxy = self._stack.enter_context(Proxy(config(**values), outside))
         return self.proxy
 
     def before(self, script: Script = echo, settings: Any = None, **values: Any) -> Upstream:

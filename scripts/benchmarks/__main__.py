@@ -30,7 +30,7 @@ examples:
   scripts/bench proxy                                      everything, about six minutes
   scripts/bench proxy --only strangler,haproxy --quick     while developing, about half a minute
   scripts/bench proxy --rounds 9 --seconds 10 --json out.json
-  scripts/bench gateway                                    every duty, about six minutes
+  scripts/bench gateway                                    every duty, about eight minutes
   scripts/bench gateway --duties plain,composed --quick    while developing, about half a minute
 
 exit status: 0 every target met; 1 a target missed; 2 wrong usage; 3 something needed is missing,

@@ -20,6 +20,7 @@ class Duty:
     name: str
     load: Callable[[], Workload]  # made when it is needed: tokens take a while to sign
     prove: Callable[[int], None]  # given a port; raises WrongAnswerError
+    times: int = 1  # rounds in each turn: more where a tenth must be told from noise
 
 
 def _workload(name: str, title: str, path: str) -> Workload:
@@ -59,6 +60,7 @@ PLAIN = Duty(
     "plain",
     partial(_workload, "plain", "plain route", SMALL.path),
     partial(proofs.prove_plain, path=SMALL.path),
+    times=3,
 )
 CANARY_SPLIT = Duty("canary", _canary, partial(proofs.prove_canary, path=CANARY))
 SHARED_SECRET = Duty("hs256", _signed, _prove_signed)

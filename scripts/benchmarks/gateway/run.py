@@ -56,7 +56,7 @@ def run(
     return result
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class _Case:
     """A contender at one of its duties."""
 
@@ -79,7 +79,7 @@ class _Runner:
         loads: dict[str, Workload],
         started: ExitStack,
     ) -> list[_Case]:
-        """All run at once; those not under load are idle. Their cases, duty by duty."""
+        """All run at once; those not under load are idle. Their cases, in the order of a turn."""
         subjects = [
             start(one, started, self.bench, self.progress, forwards=contender.forwards)
             for contender, one in zip(contenders, results, strict=True)
@@ -88,17 +88,19 @@ class _Runner:
             _Case(duty, loads[duty.name], one, subject)
             for duty in DUTIES
             if duty.name in loads
+            for _ in range(duty.times)
             for contender, one, subject in zip(contenders, results, subjects, strict=True)
             if subject is not None and duty in contender.duties
         ]
 
     def measure(self, cases: list[_Case]) -> None:
         """A B C, A B C: whatever disturbs the machine for a while disturbs all of them."""
-        failed: set[_Case] = set()
+        failed: set[tuple[str, str]] = set()
         for number in range(self.plan.rounds + 1):  # the first is to warm up
             for case in cases:
-                if case not in failed and not self._measured(case, number):
-                    failed.add(case)
+                place = case.one.peer.name, case.duty.name
+                if place not in failed and not self._measured(case, number):
+                    failed.add(place)
 
     def _measured(self, case: _Case, number: int) -> bool:
         one, what = case.one, f"{case.load.title}, {f'round {number}' if number else 'warm-up'}"

@@ -7,7 +7,6 @@ from pydantic import Field, model_validator
 
 from strangler_proxy.config.fields import Frozen, HttpUrl, Seconds, Variable, checked
 
-VERIFIED_PREFIX = "X-Verified-"
 SUBJECT_HEADER = "X-Verified-Subject"
 VerifiedHeader = Annotated[
     str,
@@ -46,6 +45,10 @@ class TokenCheck(Frozen):
     def _has_a_key(self) -> "TokenCheck":
         if self.secret_env is None and self.jwks is None:
             raise ValueError("no token can be verified: add secret_env, jwks, or both")
+        headers = [SUBJECT_HEADER, *self.claims.values()]
+        for header in headers:
+            if sum(other.lower() == header.lower() for other in headers) > 1:
+                raise ValueError(f"{header} would be sent for more than one claim")
         return self
 
 

@@ -26,6 +26,7 @@ from strangler_proxy.wire.outside import Outside
 from strangler_proxy.wire.plane import DataPlane
 
 ASK_TIMEOUT_S = 5.0
+ASK_EVERY_S = 1.0
 
 
 class Worker:
@@ -40,6 +41,8 @@ class Worker:
         self._listener: Listener | None = None
         self._tls: ssl.SSLContext | None = None
         self._generation = 0
+        self._asked: dict[str, tuple[asyncio.Task[None], float]] = {}
+        """For each issuer the last question about its keys, and when it was asked."""
 
     async def handle(self, message: Message) -> Message:
         """Answer one order of the supervisor."""
@@ -91,7 +94,18 @@ class Worker:
         return {}
 
     async def _refresh_keys(self, url: str) -> None:
-        """Have the supervisor ask an issuer for its keys, and install them."""
+        """Have the supervisor ask an issuer for its keys, and install them.
+
+        Whoever comes meanwhile waits for the same answer, and an answer serves for a moment:
+        tokens with made-up keys must not become questions.
+        """
+        asked = self._asked.get(url)
+        if asked is None or (asked[0].done() and time.monotonic() - asked[1] > ASK_EVERY_S):
+            task = asyncio.get_running_loop().create_task(self._ask_for_keys(url))
+            asked = self._asked[url] = (task, time.monotonic())
+        await asyncio.shield(asked[0])
+
+    async def _ask_for_keys(self, url: str) -> None:
         if self.link is None:
             return
         try:

@@ -74,7 +74,7 @@ class Gate:
     def _check_token(self, route: Route, verifier: "Verifier") -> None:
         from strangler_proxy.policies.tokens import UnknownKey
 
-        outcome = verifier.verify(self._authorization(), self._plane.outside.wall())
+        outcome = self._verify(verifier)
         if type(outcome) is UnknownKey:
             self._exchange.client.wait_forever()  # fetching keys has a bound of its own
             self._plane.wait_for(self._exchange, self._ask_for_key(route, verifier))
@@ -89,11 +89,20 @@ class Gate:
             await refresh(url)
         if self._exchange.stage != WAITING:
             return  # the client has left
-        outcome = verifier.verify(self._authorization(), self._plane.outside.wall())
+        outcome = self._verify(verifier)
         if type(outcome) is UnknownKey and not verifier.ready:
             self._refuse(unavailable("the keys that tokens are verified by cannot be had"), "keys")
         else:
             self._judge_token(route, outcome)
+
+    def _verify(self, verifier: "Verifier") -> "Verified | Rejected | UnknownKey":
+        from strangler_proxy.policies.tokens import MALFORMED
+
+        lines = fields(self._exchange.head.lines)
+        given = [value for name, value in lines if name.lower() == b"authorization"]
+        if len(given) > 1:
+            return MALFORMED  # an upstream might believe the other one
+        return verifier.verify(given[0] if given else None, self._plane.outside.wall())
 
     def _judge_token(self, route: Route, outcome: "Verified | Rejected | UnknownKey") -> None:
         from strangler_proxy.policies.tokens import Rejected, Verified
@@ -108,15 +117,6 @@ class Gate:
             self._check_limits()
         else:
             self._refuse(unauthorized(rejected.description, rejected.challenge), "token")
-
-    def _authorization(self) -> bytes | None:
-        """The one Authorization there is; two are as good as a malformed one."""
-        values = [
-            value
-            for name, value in fields(self._exchange.head.lines)
-            if name.lower() == b"authorization"
-        ]
-        return b", ".join(values) if values else None
 
     # --- how often
 

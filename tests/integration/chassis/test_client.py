@@ -114,14 +114,17 @@ def test_other_refusals_and_failures_are_not_asked_for_again(status: int) -> Non
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_connection_that_was_refused_is_tried_again_for_writes_too(method: str) -> None:
     (port,) = free_ports(1)
-    with ExitStack() as stack, client(f"http://127.0.0.1:{port}") as calls:
-        # The first try finds nobody; the server appears during the wait after it.
-        began = threading.Timer(
-            0.02, lambda: stack.enter_context(Misbehaving(answer(200), port=port))
-        )
-        began.start()
-        assert calls.request(method, "/").status == 200
-        began.join()
+    with ExitStack() as stack:
+
+        class ServerAppears(random.Random):
+            """Asked for the length of the wait, after the first try has found nobody."""
+
+            def uniform(self, a: float, b: float) -> float:
+                stack.enter_context(Misbehaving(answer(200), port=port))
+                return b
+
+        with client(f"http://127.0.0.1:{port}", rng=ServerAppears()) as calls:
+            assert calls.request(method, "/").status == 200
 
 
 def test_retry_after_is_waited_for() -> None:
@@ -166,7 +169,7 @@ def test_a_call_ends_in_its_total_time_however_the_service_stalls(
             began = time.monotonic()
             with pytest.raises(ServiceUnavailableError):
                 calls.request("GET", "/")
-        assert 0.25 < time.monotonic() - began < 1.2
+        assert 0.25 < time.monotonic() - began < 4
 
 
 def test_a_service_that_reads_too_slowly_is_given_up_in_time() -> None:

@@ -1,7 +1,9 @@
 """The HTTP clients of the supervisor: no cookies, no proxy of the environment, own name lookup."""
 
+import asyncio
 import os
 import socket
+import ssl
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -29,14 +31,18 @@ def open_session(names: Names, *, keep: bool) -> aiohttp.ClientSession:
 
 def reason(fault: Exception) -> str:
     """Why a request failed, in words for people."""
-    if isinstance(fault, aiohttp.ClientConnectorError) and not isinstance(
-        fault, aiohttp.ClientSSLError
-    ):
-        cause = fault.os_error
-        known = cause.errno is not None and cause.errno > 0  # a resolver's are negative
-        why = os.strerror(cause.errno) if known and cause.errno else cause.strerror or str(cause)
-        return f"{fault.host}:{fault.port} cannot be reached: {why}"
+    if isinstance(fault, aiohttp.ClientConnectorCertificateError):
+        return f"{fault.host}:{fault.port} cannot be trusted: {fault.certificate_error}"
+    if isinstance(fault, aiohttp.ClientConnectorError):
+        return f"{fault.host}:{fault.port} cannot be reached: {_told(fault.os_error)}"
     return str(fault) or type(fault).__name__
+
+
+def _told(fault: OSError) -> str:
+    # A resolver's numbers are negative, and those of TLS are not the system's.
+    if isinstance(fault, ssl.SSLError) or fault.errno is None or fault.errno <= 0:
+        return fault.strerror or str(fault)
+    return os.strerror(fault.errno)
 
 
 class Sessions:
@@ -60,6 +66,9 @@ class Sessions:
         """Close what was opened."""
         while self._open:
             await self._open.popitem()[1].close()
+        # Transports close in the loop's next turns; a handshake that was cut short takes two.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     def _get(self, *, keep: bool) -> aiohttp.ClientSession:
         if keep not in self._open:

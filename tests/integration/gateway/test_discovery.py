@@ -368,6 +368,15 @@ def test_a_registry_that_has_just_come_back_is_not_believed_that_nobody_is_there
             await until(lambda: learned[-1] == (3,), "somebody is there")
             await asyncio.sleep(0.4)
             assert learned == [(1,), (), (2,), (3,)]
+            # And that it fails again says that its word was worth nothing.
+            for answer in (OSError("again"), (), OSError("and again")):
+                source.answers.put_nowait(answer)
+            await until(lambda: watch.fault and "and again" in watch.fault, "failing")
+            await asyncio.sleep(0.4)
+            assert learned[-1] == (3,)
+            source.answers.put_nowait((4,))
+            await until(lambda: learned[-1] == (4,), "back")
+            await asyncio.sleep(0.4)
             # Long after an outage the registry's word is taken at once.
             source.answers.put_nowait(())
             assert await until(lambda: learned[-1] == (), "nobody") < 0.2

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 from strangler_proxy.config import Breaker as Settings
 
-# What a breaker says to a request; plain integers, compared on the data path.
-CLOSED, PROBE, OPEN = range(3)
+# What a breaker says to a request; any other number is a probe's ticket.
+CLOSED, OPEN = 0.0, -1.0
 
 # The row. Times are in seconds of the machine's monotonic clock.
 _FORCED, _OPEN_UNTIL, _PROBE_UNTIL, _IN_A_ROW, _OPENED = range(5)
@@ -37,10 +37,11 @@ class Breaker:
         self._cells: MutableSequence[float] = [0.0] * CELLS if cells is None else cells
         self._guard = nullcontext() if guard is None else guard
 
-    def admit(self, now: float) -> int:
-        """Say whether a request may go: CLOSED yes, OPEN no, PROBE yes and its outcome decides.
+    def admit(self, now: float, longest_s: float = 0.0) -> float:
+        """Say whether a request may go: CLOSED yes, OPEN no, a ticket yes, and its outcome decides.
 
-        A probe that never tells its outcome (its process was killed) bars others for `open_s`.
+        `longest_s`: the time that such a probe may take. One that never tells its outcome (its
+        process was killed) bars others for that time, and for `open_s` at least.
         """
         cells = self._cells
         forced, until = cells[_FORCED], cells[_OPEN_UNTIL]
@@ -55,8 +56,8 @@ class Breaker:
                 return CLOSED
             if now < cells[_PROBE_UNTIL] or now < cells[_OPEN_UNTIL]:
                 return OPEN
-            cells[_PROBE_UNTIL] = now + self.settings.open_s
-            return PROBE
+            ticket = cells[_PROBE_UNTIL] = now + max(self.settings.open_s, longest_s)
+            return ticket
 
     def wait_s(self, now: float) -> float:
         """How long until a request may be admitted; for Retry-After."""
@@ -65,27 +66,33 @@ class Breaker:
             return self.settings.open_s
         return max(0.0, cells[_OPEN_UNTIL] - now, cells[_PROBE_UNTIL] - now)
 
-    def succeeded(self, now: float, *, probe: bool) -> None:
-        """Take note of a good answer."""
+    def succeeded(self, now: float, probe: float = 0.0) -> None:
+        """Take note of a good answer; `probe`: the ticket of its request, if it had one."""
         cells = self._cells
-        if self.settings.ratio is not None:
-            with self._guard:
-                self._count(now, failed=False)
         if probe:
             with self._guard:
-                self._close()
+                if cells[_PROBE_UNTIL] == probe:
+                    self._close()
+        elif cells[_OPEN_UNTIL]:
+            return  # it had been asked for before
+        elif self.settings.ratio is not None:
+            with self._guard:
+                self._count(now, failed=False)
         elif cells[_IN_A_ROW]:
             with self._guard:
                 cells[_IN_A_ROW] = 0.0
 
-    def failed(self, now: float, *, probe: bool) -> bool:
+    def failed(self, now: float, probe: float = 0.0) -> bool:
         """Take note of a failure; whether it opened the breaker.
 
-        While it is open, what had been sent before changes nothing.
+        While it is open, what had been sent before changes nothing: nor does a probe that took so
+        long that another was sent.
         """
         cells = self._cells
         with self._guard:
-            if probe:
+            if cells[_FORCED]:
+                return False
+            if probe and cells[_PROBE_UNTIL] == probe:
                 return self._open(now)
             if cells[_OPEN_UNTIL]:
                 return False
@@ -95,10 +102,11 @@ class Breaker:
             self._count(now, failed=True)
             return self._too_many(self.settings.ratio) and self._open(now)
 
-    def release(self) -> None:
+    def release(self, probe: float) -> None:
         """Give up a probe that has no outcome, as when its client hung up: another may probe."""
         with self._guard:
-            self._cells[_PROBE_UNTIL] = 0.0
+            if self._cells[_PROBE_UNTIL] == probe:
+                self._cells[_PROBE_UNTIL] = 0.0
 
     def force(self, word: str) -> None:
         """Let an operator decide: `open`, `closed`, or `auto`, which begins anew as closed."""
@@ -128,15 +136,21 @@ class Breaker:
 
     def _open(self, now: float) -> bool:
         """Under the guard; always true."""
-        self._close()
+        # Before all else: whoever looks without the guard must not see it closed in between.
         self._cells[_OPEN_UNTIL] = now + self.settings.open_s
+        self._forget()
         self._cells[_OPENED] += 1
         return True
 
     def _close(self) -> None:
+        """Under the guard."""
+        self._cells[_OPEN_UNTIL] = 0.0
+        self._forget()
+
+    def _forget(self) -> None:
         """Under the guard: what was counted before says nothing any more."""
         for cell in (
-            *(_OPEN_UNTIL, _PROBE_UNTIL, _IN_A_ROW),
+            *(_PROBE_UNTIL, _IN_A_ROW),
             *(_REQUESTS, _FAILURES, _REQUESTS_BEFORE, _FAILURES_BEFORE),
         ):
             self._cells[cell] = 0.0
@@ -144,9 +158,9 @@ class Breaker:
     def _count(self, now: float, *, failed: bool) -> None:
         """Under the guard: the window is two halves, and the older one is dropped whole."""
         cells, half_s = self._cells, self.settings.window_s / 2
-        since = now - cells[_HALF_SINCE]
-        if not 0 <= since < half_s:
-            fresh = 0 <= since < 2 * half_s
+        since = now - cells[_HALF_SINCE]  # below zero: another process has read its clock later
+        if since >= half_s:
+            fresh = since < 2 * half_s
             cells[_REQUESTS_BEFORE] = cells[_REQUESTS] if fresh else 0.0
             cells[_FAILURES_BEFORE] = cells[_FAILURES] if fresh else 0.0
             cells[_REQUESTS] = cells[_FAILURES] = 0.0

@@ -37,7 +37,7 @@ class Exchange:
         "_avoid", "_conn", "_endpoint", "_fresh", "_kept", "_pending", "_replay", "_retrying",
         "_started", "answer_lines", "body_bytes", "chunked_answer", "client", "composing", "extra",
         "head", "keep_alive", "lane", "pending_bytes", "probe", "received", "seen", "stage",
-        "tries",
+        "sent", "tries",
     )  # fmt: skip
     lane: "Lane"
 
@@ -55,14 +55,16 @@ class Exchange:
         self._replay: list[bytes] | None = None
         self._conn: UpstreamConnection | None = None
         self._endpoint: Endpoint | None = None
-        self._avoid: Endpoint | None = None
+        self._avoid: tuple[Endpoint, ...] = ()
         self._kept = False
         """The connection had been used before: its end may have nothing to do with the request."""
         self._retrying = False
         self.tries = 0
         """How often it was tried before."""
-        self.probe = False
-        """Its outcome decides whether the breaker of its upstream closes."""
+        self.sent = 0
+        """How often of these it was sent, and may have been carried out."""
+        self.probe = 0.0
+        """The ticket of a probe: its outcome decides whether the breaker of its upstream closes."""
         self.extra = b""
         """Header lines that the upstream gets besides."""
         self.answer_lines = b""
@@ -107,7 +109,8 @@ class Exchange:
         # A connection that the server is about to close looks like any other. A request that must
         # not be repeated does not take that risk, unless the upstream's settings say so.
         # Nor does a probe: it must not fail for what has nothing to do with the upstream.
-        self._fresh = self.probe or (not head.idempotent and lane.pool.upstream.reuse == "safe")
+        risky = not head.idempotent and lane.pool.upstream.reuse == "safe"
+        self._fresh = risky or self.probe != 0.0
         self.acquire()
 
     def acquire(self) -> None:
@@ -263,8 +266,9 @@ class Exchange:
 
     def unreachable(self, fault: Fault) -> None:
         """No connection could be opened: nothing was sent."""
-        self._tried(failed=True)
-        if not self._again(NOT_SENT):
+        pause = self._pause(NOT_SENT)
+        self._tried(failed=True, goes_on=pause == 0 and self._elsewhere)
+        if not self._again(NOT_SENT, pause):
             self.fail(fault)
 
     def upstream_lost(self, exc: Exception | None) -> None:
@@ -272,8 +276,10 @@ class Exchange:
         connection = self._conn
         heard = connection is not None and connection.heard
         self._release(reusable=False)
-        self._tried(failed=None if self._kept and not heard else True)
-        if not heard and self._again(UNHEARD):
+        pause = None if heard else self._pause(UNHEARD)
+        failed = None if self._kept and not heard else True
+        self._tried(failed=failed, goes_on=pause == 0 and self._elsewhere)
+        if self._again(UNHEARD, pause):
             return
         how = f"broke the connection ({exc})" if exc else "closed the connection"
         when = "in the middle of its answer" if heard else "without an answer"
@@ -282,7 +288,9 @@ class Exchange:
     def thrown_away(self, status: int) -> bool:
         """Whether an answer is not passed on, because the request is sent again instead."""
         retry = self.lane.retry
-        if retry is None or status not in retry.statuses or not self._again(ANSWERED):
+        if retry is None or status not in retry.statuses:
+            return False
+        if not self._again(ANSWERED, self._pause(ANSWERED)):
             return False
         self._release(reusable=False)
         self._tried(failed=status in self.lane.pool.failing)
@@ -359,51 +367,68 @@ class Exchange:
 
     # --- tries
 
-    def _tried(self, *, failed: bool | None) -> None:
-        """Tell once how a try went; None: it says nothing of the upstream."""
+    def _tried(self, *, failed: bool | None, goes_on: bool = False) -> None:
+        """Tell once how a try went; None: it says nothing of the upstream.
+
+        `goes_on`: another address is asked at once, and its answer will be the upstream's.
+        """
         endpoint, self._endpoint = self._endpoint, None
         if self._retrying:
             self._retrying = False
             self.lane.pool.retrying -= 1
         if endpoint is not None:
-            self._avoid = endpoint
+            self._avoid = (*self._avoid, endpoint)
             if failed is not None:
-                endpoint.pool.judge(endpoint, failed=failed, probe=self.probe)
-                self.probe = False
-        if self.probe:
+                endpoint.pool.judge(endpoint, failed=failed, probe=self.probe, goes_on=goes_on)
+                self.probe = self.probe and goes_on
+        if self.probe and not goes_on:
             self.probe = False
             breaker = self.lane.pool.breaker
             if breaker is not None:
                 breaker.release()
 
-    def _again(self, outcome: int) -> bool:
-        """Send the request once more, if that may be done; now, or after a pause."""
-        lane, pool = self.lane, self.lane.pool
-        plane = self.client.plane
-        pause = pause_s(
+    @property
+    def _elsewhere(self) -> bool:
+        """Whether there is an address that has not been tried."""
+        tried = self._avoid if self._endpoint is None else (*self._avoid, self._endpoint)
+        return self.lane.pool.has_other_than(tried)
+
+    def _pause(self, outcome: int) -> float | None:
+        """The pause before the next try, None when there is none."""
+        return pause_s(
             outcome,
             repeatable=self.head.idempotent and self._can_replay(),
-            tries=self.tries,
-            elsewhere=pool.has_other_than(self._endpoint or self._avoid),
-            retry=lane.retry,
-            drawn=plane.draw(),
+            tries=self.tries if outcome == NOT_SENT else self.sent,
+            elsewhere=self._elsewhere,
+            retry=self.lane.retry,
+            drawn=self.client.plane.draw(),
         )
-        if pause is None or (pool.breaker and pool.breaker.state(plane.now) != "closed"):
+
+    def _again(self, outcome: int, pause: float | None) -> bool:
+        """Send the request once more, if that may be done; now, or after a pause."""
+        if pause is None or not self._may_go_on(pause):
             return False
-        if pause:
-            in_flight = pool.in_use + pool.waiting
-            if not within_budget(pool.retrying, in_flight, pool.upstream.retry_percent):
-                plane.note("retry-refused", pool.name)
-                return False
         if outcome != NOT_SENT:
+            self.sent += 1
             self._fresh = True
             self._pending = (self._replay or []) + self._pending
             self._replay = None
-        plane.note("retry", pool.name)
+        self.client.plane.note("retry", self.lane.pool.name)
         self.tries += 1
         self.stage = WAITING
         self.client.wait_forever()  # the pause is short
         asyncio.get_running_loop().call_later(pause, self._once_more)
+        return True
+
+    def _may_go_on(self, pause: float) -> bool:
+        """Whether the upstream may be asked again: neither broken nor asked again too much."""
+        pool, plane = self.lane.pool, self.client.plane
+        if pool.breaker and not self.probe and pool.breaker.state(plane.now) != "closed":
+            return False
+        in_flight = pool.in_use + pool.waiting
+        if pause and not within_budget(pool.retrying, in_flight, pool.upstream.retry_percent):
+            plane.note("retry-refused", pool.name)
+            return False
         return True
 
     def _once_more(self) -> None:

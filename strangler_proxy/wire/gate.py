@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from strangler_proxy.config import RateLimit, Route
-from strangler_proxy.policies.breaker import OPEN, PROBE
+from strangler_proxy.policies.breaker import OPEN
 from strangler_proxy.routing import Decision, Entry, forced, instead
 from strangler_proxy.wire.caller import cookie, without_cookie
 from strangler_proxy.wire.exchange import WAITING, Exchange
@@ -194,21 +194,23 @@ class Gate:
     def _admit(self, decision: Decision) -> "Lane | None":
         """The way to the chosen upstream; None while nothing is sent there."""
         lane = self._plane.lane(self._entry, decision.upstream)
-        breaker = lane.pool.breaker
-        if not lane.pool.may_be_asked:
+        pool = lane.pool
+        if not pool.may_be_asked:
             return None
-        if breaker is not None:
-            admitted = breaker.admit(self._plane.now)
+        if pool.breaker is not None:
+            longest_s = pool.upstream.connect_timeout_s + lane.timeout_s
+            admitted = pool.breaker.admit(self._plane.now, longest_s)
             if admitted == OPEN:
                 return None
-            self._exchange.probe = admitted == PROBE
+            self._exchange.probe = admitted
         return lane
 
     def _refuse_open(self, lane: "Lane") -> None:
         pool = lane.pool
         if pool.breaker is not None and pool.may_be_asked:
             seconds = int(pool.breaker.wait_s(self._plane.now)) + 1
-            told = f"upstream '{pool.name}' has failed too often and is not asked for now"
+            why = "is held back by an operator" if pool.breaker.forced else "has failed too often"
+            told = f"upstream '{pool.name}' {why}, and is not asked for now"
             self._refuse(unavailable(told, seconds), "breaker")
         else:
             self._refuse(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from strangler_proxy.config import Upstream
 from strangler_proxy.config.upstream import FAILURES
 from strangler_proxy.policies.breaker import Breaker
+from strangler_proxy.policies.ejection import Standing
 from strangler_proxy.wire.endpoint import Endpoint, Member
 from strangler_proxy.wire.exchange import OVER, QUEUED, WAITING, Exchange
 from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
@@ -67,6 +68,8 @@ class Pool:
         placed = []
         for member in members:
             endpoint = before.pop(member.address, None) or Endpoint(self, member)
+            if member.well and not endpoint.member.well:
+                endpoint.standing = Standing()  # what it did before it was unwell is over
             endpoint.member = member
             placed.append(endpoint)
         for endpoint in before.values():
@@ -93,10 +96,11 @@ class Pool:
         """Whether there is an address at all."""
         return bool(self._usable)
 
-    def choose(self, avoid: Endpoint | None = None) -> Endpoint | None:
+    def choose(self, avoid: tuple[Endpoint, ...] = ()) -> Endpoint | None:
         """The address with the fewest requests outstanding; equals take turns. None: there is none.
 
-        `avoid`: an address that has just failed, taken only if there is no other.
+        `avoid`: addresses that have failed this request, taken only if there is no other. All of
+        them: one that refuses connections never has any outstanding, and would be taken again.
         """
         usable = self._usable
         if not usable:
@@ -104,13 +108,15 @@ class Pool:
         self._turn = turn = (self._turn + 1) % len(usable)
         best = None
         for endpoint in (*usable[turn:], *usable[:turn]):
-            if endpoint is not avoid and (best is None or endpoint.in_flight < best.in_flight):
+            if endpoint in avoid:
+                continue
+            if best is None or endpoint.in_flight < best.in_flight:
                 best = endpoint
-        return best or avoid
+        return best or self.choose()
 
-    def has_other_than(self, endpoint: Endpoint | None) -> bool:
+    def has_other_than(self, tried: tuple[Endpoint, ...]) -> bool:
         """Whether somebody else could be asked."""
-        return any(other is not endpoint for other in self._usable)
+        return any(other not in tried for other in self._usable)
 
     # --- lending
 
@@ -237,27 +243,38 @@ class Pool:
 
     # --- how it went
 
-    def judge(self, endpoint: Endpoint, *, failed: bool, probe: bool = False) -> None:
-        """Take note of how an exchange with this address went; only where it matters."""
+    def judge(
+        self, endpoint: Endpoint, *, failed: bool, probe: float = 0.0, goes_on: bool = False
+    ) -> None:
+        """Take note of how an exchange with this address went; only where it matters.
+
+        `goes_on`: the request is on its way to another address, so that a failure is this
+        address' own: an upstream of which half is dead still answers, and its breaker stays closed.
+        """
         if not self.watched:
             return
         now = self.plane.now
         if failed:
-            self._note_failure(endpoint, now, probe=probe)
+            if not goes_on:
+                self._note_failure(now, probe)
+            self._note_failure_of(endpoint, now)
         else:
             if self.breaker is not None:
-                self.breaker.succeeded(now, probe=probe)
+                self.breaker.succeeded(now, probe)
             endpoint.standing.succeeded(now, self.upstream.eject)
 
-    def _note_failure(self, endpoint: Endpoint, now: float, *, probe: bool) -> None:
-        note = self.plane.note
-        if self.breaker is not None and self.breaker.failed(now, probe=probe):
-            note("breaker-opened", self.name, told=f"the breaker of '{self.name}' is open")
+    def _note_failure(self, now: float, probe: float) -> None:
+        if self.breaker is not None and self.breaker.failed(now, probe):
+            told = f"the breaker of '{self.name}' is open"
+            self.plane.note("breaker-opened", self.name, told=told)
+
+    def _note_failure_of(self, endpoint: Endpoint, now: float) -> None:
         if self.only is None and endpoint.standing.failed(now, self.upstream.eject):
             address = str(endpoint.address)
             endpoint.close_idle()
             self._sort_out()
-            note("ejected", self.name, address, told=f"{address} of '{self.name}' is left out")
+            told = f"{address} of '{self.name}' is left out"
+            self.plane.note("ejected", self.name, address, told=told)
 
 
 def client_context(upstream: Upstream) -> ssl.SSLContext | None:

@@ -36,8 +36,8 @@ class Exchange:
     __slots__ = (
         "_avoid", "_conn", "_endpoint", "_fresh", "_kept", "_pending", "_replay", "_retrying",
         "_started", "answer_lines", "body_bytes", "chunked_answer", "client", "composing", "extra",
-        "head", "keep_alive", "lane", "pending_bytes", "probe", "received", "seen", "stage",
-        "sent", "tries",
+        "head", "keep_alive", "lane", "pending_bytes", "probe", "received", "seen", "sent",
+        "stage", "tries",
     )  # fmt: skip
     lane: "Lane"
 
@@ -380,12 +380,12 @@ class Exchange:
             self._avoid = (*self._avoid, endpoint)
             if failed is not None:
                 endpoint.pool.judge(endpoint, failed=failed, probe=self.probe, goes_on=goes_on)
-                self.probe = self.probe and goes_on
+                self.probe = self.probe if goes_on else 0.0
         if self.probe and not goes_on:
-            self.probe = False
+            ticket, self.probe = self.probe, 0.0
             breaker = self.lane.pool.breaker
             if breaker is not None:
-                breaker.release()
+                breaker.release(ticket)
 
     @property
     def _elsewhere(self) -> bool:

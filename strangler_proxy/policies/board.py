@@ -1,12 +1,15 @@
 """A board that all workers of a proxy read and write: one row of floats for each upstream.
 
 It is an anonymous file in memory, made by the supervisor and inherited by its workers. A row is
-guarded by a lock on one byte of that file, which the kernel lifts when its holder dies.
+guarded by a lock on one byte of that file, which the kernel lifts when its holder dies. A holder
+that is merely stopped (SIGSTOP, a frozen container) stops nobody for long: the others go on without
+the lock, and may lose a count.
 """
 
 import fcntl
 import mmap
 import os
+import time
 from collections.abc import MutableSequence
 from types import TracebackType
 
@@ -14,6 +17,9 @@ from strangler_proxy.policies.breaker import CELLS
 
 _ROW_BYTES = CELLS * 8
 ROWS = 4096
+_WAIT_S = 0.25
+_PAUSE_S = 50e-6
+_DOUBT_S = 5.0
 
 
 class BoardFull(Exception):
@@ -21,13 +27,34 @@ class BoardFull(Exception):
 
 
 class Guard:
-    """Held while a row is changed; one holder among all processes."""
+    """Held while a row is changed; one holder among all processes.
+
+    It is waited for during a quarter of a second at most, and after that not at all for 5 s: what
+    it guards takes microseconds.
+    """
 
     def __init__(self, fd: int, byte: int) -> None:
         self._fd, self._byte = fd, byte
+        self._no_wait_until = 0.0
 
     def __enter__(self) -> None:
-        fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, self._byte)
+        if self._taken():
+            return
+        now = time.monotonic()
+        if now < self._no_wait_until:
+            return
+        while time.monotonic() < now + _WAIT_S:
+            time.sleep(_PAUSE_S)
+            if self._taken():
+                return
+        self._no_wait_until = time.monotonic() + _DOUBT_S
+
+    def _taken(self) -> bool:
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._byte)
+        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, as POSIX leaves open
+            return False
+        return True
 
     def __exit__(
         self,

@@ -15,9 +15,14 @@ class Standing:
         self._ejections = 0
 
     def failed(self, now: float, settings: Ejection) -> bool:
-        """Take note of a failure; whether the address is to be left out from now on."""
+        """Take note of a failure; whether the address is to be left out from now on.
+
+        While it is left out, what fails was sent before, or sent for want of any other address.
+        """
+        if now < self.until:
+            return False
         self._in_a_row += 1
-        if self._in_a_row < settings.failures or now < self.until:
+        if self._in_a_row < settings.failures:
             return False
         self._in_a_row = 0
         self.until = now + min(settings.longest_s, settings.for_s * 2 ** min(self._ejections, 30))

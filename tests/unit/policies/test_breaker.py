@@ -153,7 +153,7 @@ def test_probe_that_fails_does_not_overrule_an_operator() -> None:
 def count(breaker: Breaker, at: float, good: int, bad: int) -> bool:
     for _ in range(good):
         breaker.succeeded(at)
-    return any([breaker.failed(at) for _ in range(bad)])
+    return any(breaker.failed(at) for _ in range(bad))
 
 
 def test_ratio_opens_it_only_with_enough_requests() -> None:

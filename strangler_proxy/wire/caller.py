@@ -1,10 +1,14 @@
 """What a caller is known by, for canaries and limits. Pure."""
 
+import re
 from collections.abc import Iterable
 
 from strangler_proxy.wire.headers import Header, fields
 from strangler_proxy.wire.identity import Network, is_trusted
 from strangler_proxy.wire.request import RequestHead
+
+# Some proxies put the port into X-Forwarded-For: each connection would be another client.
+_WITH_PORT = re.compile(rb"([0-9.]+):\d{1,5}|\[([0-9A-Fa-f:.]+)\](?::\d{1,5})?")
 
 
 def caller(
@@ -34,10 +38,11 @@ def address(peer: str, believed: Iterable[Header], trusted: Iterable[Network]) -
     What stands before it in the chain is what the client itself said, and could be anything.
     """
     chain = [
-        hop.strip()
+        _without_port(hop.strip())
         for name, value in believed
         if name.lower() == b"x-forwarded-for"
         for hop in value.split(b",")
+        if hop.strip()
     ]
     for hop in reversed(chain):
         if not is_trusted(hop.decode("latin-1"), trusted):
@@ -45,14 +50,19 @@ def address(peer: str, believed: Iterable[Header], trusted: Iterable[Network]) -
     return chain[0] if chain else peer.encode()
 
 
+def _without_port(hop: bytes) -> bytes:
+    found = _WITH_PORT.fullmatch(hop)
+    return hop if found is None else found[1] or found[2]
+
+
 def cookie(head: RequestHead, name: bytes) -> bytes | None:
     """The value of a cookie, None when there is none of that name."""
     for field, value in fields(head.lines):
         if field.lower() == b"cookie":
             for pair in value.split(b";"):
-                key, _, held = pair.strip().partition(b"=")
-                if key == name:
-                    return held
+                key, _, held = pair.partition(b"=")
+                if key.strip() == name:
+                    return held.strip()
     return None
 
 
@@ -62,7 +72,7 @@ def without_cookie(lines: list[bytes], name: bytes) -> list[bytes]:
     for field, value in fields(lines):
         if field.lower() == b"cookie":
             pairs = [pair.strip() for pair in value.split(b";")]
-            value = b"; ".join(pair for pair in pairs if pair.partition(b"=")[0] != name)
+            value = b"; ".join(pair for pair in pairs if pair.partition(b"=")[0].strip() != name)
             if not value:
                 continue
         kept += (field, b": ", value, b"\r\n")

@@ -208,7 +208,7 @@ class ClientConnection(RequestReader, asyncio.Protocol):
 
     def wait(self, seconds: float) -> None:
         """Expect something to happen within this time."""
-        self.deadline = self.plane.now + seconds
+        self.deadline = self.plane.clock() + seconds
 
     def wait_forever(self) -> None:
         """Expect something that has a bound of its own."""
@@ -218,10 +218,9 @@ class ClientConnection(RequestReader, asyncio.Protocol):
         """Expect the next piece of this request, or of its answer."""
         if (exchange.received or exchange.blocked) and not self.write_blocked:
             lane = exchange.lane
-            begun = exchange.stage >= ANSWERING
-            self.deadline = self.plane.now + (lane.idle_s if begun else lane.timeout_s)
+            self.wait(lane.idle_s if exchange.stage >= ANSWERING else lane.timeout_s)
         else:
-            self.deadline = self.plane.now + self.plane.timeouts.body_idle_s
+            self.wait(self.plane.timeouts.body_idle_s)
 
     def expire(self) -> None:
         """What was expected has not come."""

@@ -142,7 +142,7 @@ class Exchange:
             connection.pause()
         self.send()
         if self.received:
-            client.deadline = client.plane.now + self.lane.timeout_s
+            client.wait(self.lane.timeout_s)
         else:
             client.wait_for(self)
             connection.watch_for_early_answer()

@@ -44,7 +44,7 @@ class Part:
         self._most_bytes = most_bytes
         self._answered, self._failed = answered, failed
         self._timeout_s = timeout_s
-        self._until = self._deadline = self.plane.now + timeout_s
+        self._until = self._deadline = self.plane.clock() + timeout_s
         self._pieces: list[bytes] = []
         self._size = 0
         self._over = False
@@ -125,7 +125,7 @@ class Part:
 
     def wait(self, seconds: float) -> None:
         """Expect something within this time."""
-        self.deadline = self.plane.now + seconds
+        self.deadline = self.plane.clock() + seconds
 
     def wait_forever(self) -> None:
         """Expect something that has a bound of its own."""

@@ -1,6 +1,7 @@
 """What all connections of one worker share: routes, pools, limits, counts and the time.
 
-The clock is read a few times a second by `tick`, not for each request: deadlines are of seconds.
+Deadlines are looked at a few times a second by `tick`: what has one is ended up to TICK_S late, and
+never early, for it is set by the clock itself. All else goes by `now`, the time of the last tick.
 """
 
 import asyncio
@@ -72,7 +73,7 @@ class DataPlane:
         members: Mapping[str, Sequence[Member]] | None = None,
         rows: Mapping[str, int] | None = None,
     ) -> None:
-        self._clock = clock
+        self.clock = clock
         self.now = clock()
         self.outside = outside or Outside()
         self.draw = self.outside.draw
@@ -266,11 +267,11 @@ class DataPlane:
 
     def bound(self, exchange: Exchange, total_s: float) -> None:
         """Let an exchange be ended when all of it has taken this long."""
-        self._bounded.append((self.now + total_s, total_s, exchange))
+        self._bounded.append((self.clock() + total_s, total_s, exchange))
 
     def tick(self) -> None:
         """Read the clock, and end what has waited too long."""
-        now = self.now = self._clock()
+        now = self.now = self.clock()
         for connection in [item for item in self.connections if item.deadline < now]:
             connection.expire()
         if self._bounded:

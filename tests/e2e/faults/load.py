@@ -193,9 +193,7 @@ def statuses(seen: Iterable[Seen]) -> set[int]:
 
 def all_good_s(load: Load, heal: float) -> float:
     """How long after the heal the last bad answer came; 0 when none did."""
-    return max(
-        (seen.end - heal for seen in load.seen if not seen.good and seen.end > heal), default=0.0
-    )
+    return max((seen.end - heal for seen in load.hit(heal) if not seen.good), default=0.0)
 
 
 def assert_untouched(load: Load, longest_s: float = 1.0) -> None:

@@ -25,7 +25,7 @@ def quiet_port() -> int:
     to it: then nothing can be started there again.
     """
     while True:
-        port = random.choice(_PORTS)  # noqa: S311
+        port = random.choice(_PORTS)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

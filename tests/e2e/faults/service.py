@@ -114,6 +114,11 @@ class Server:
         await writer.drain()
 
 
+def _say(word: str) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
 def _head(length: int, status: int = 200) -> bytes:
     return f"HTTP/1.1 {status} Told\r\nContent-Length: {length}\r\n\r\n".encode()
 
@@ -126,13 +131,13 @@ def _field(line: str) -> tuple[str, str, str]:
 async def main(name: str, port: int, journal: Path) -> None:
     server = Server(name, journal)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", port, backlog=1024)
-    print("ready", flush=True)
+    _say("ready")
     loop = asyncio.get_running_loop()
     orders = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     while line := await orders.readline():
         server.behave(line.decode().split())
-        print("done", flush=True)
+        _say("done")
     listening.close()  # whoever started it is gone
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from itertools import pairwise
 
 from tests.e2e.faults.conftest import Stage, Times, pause_until, within
 from tests.e2e.faults.load import all_good_s, assert_posts_once, assert_untouched, statuses
@@ -39,9 +39,10 @@ def test_single_address_times_out_then_is_probed_by_one_request_at_a_time(
     probes = [seen for seen in late if seen.at > refused.end]
     assert 5 <= len(late) - len(probes) <= 8 + 4
     assert 1 <= len(probes) <= (heal - fault) / OPEN_S + 1
-    assert all(before.end <= after.at for before, after in zip(probes, probes[1:], strict=False))
+    assert all(before.end <= after.at for before, after in pairwise(probes))
     turned_away = [seen for seen in load.seen if seen.status == 503]
-    assert {seen.retry_after_s for seen in turned_away} <= {1, 2}
+    # The time until the next probe; while one is under way, the longest that it may take.
+    assert {seen.retry_after_s for seen in turned_away} <= {1, 2, 3}
     assert max(seen.took_s for seen in turned_away) < 0.5
     assert_posts_once(load, main)
     assert_untouched(calm)
@@ -124,4 +125,3 @@ def test_one_of_three_addresses_is_left_out_by_its_health_checks(
         left_out_s=within(last, out_s, of=fault),
         first_good_s=within(good.end, 2 * 0.44 + SLACK_S, of=heal),
     )
-    assert monotonic() > heal

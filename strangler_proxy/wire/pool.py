@@ -66,7 +66,8 @@ class Pool:
         """Take these for the upstream's addresses; what is known of those that stay is kept."""
         before = {endpoint.address: endpoint for endpoint in self.endpoints}
         placed = []
-        for member in members:
+        # A registry may name an address twice: it is one server all the same.
+        for member in {member.address: member for member in members}.values():
             endpoint = before.pop(member.address, None) or Endpoint(self, member)
             if member.well and not endpoint.member.well:
                 endpoint.standing = Standing()  # what it did before it was unwell is over
@@ -105,7 +106,8 @@ class Pool:
         usable = self._usable
         if not usable:
             return None
-        self._turn = turn = (self._turn + 1) % len(usable)
+        # A request that comes back has had its turn: else two addresses never change places.
+        self._turn = turn = (self._turn + (not avoid)) % len(usable)
         best = None
         for endpoint in (*usable[turn:], *usable[:turn]):
             if endpoint in avoid:

@@ -37,7 +37,9 @@ class Clock:
 class Proxy:
     """A DataPlane with its Listener on a uvloop in a thread.
 
-    `outside`, `members` and `rows` are what its supervisor would give it. An error that reaches the event loop (an exception in a protocol's callback, a task whose
+    `outside`, `members` and `rows` are what its supervisor would give it.
+
+    An error that reaches the event loop (an exception in a protocol's callback, a task whose
     failure nobody took) is a crash that the proxy only survived: `close` raises it.
     """
 
@@ -109,9 +111,14 @@ class Proxy:
         """Requests that an upstream has at this moment."""
         return self.call(lambda: self.plane.pools[name].in_use)
 
-    def place(self, name: str, *urls: str, **how: bool) -> None:
-        """Give an upstream these addresses."""
-        members = [Member(parse_origin(url).address, **how) for url in urls]
+    def place(self, name: str, *urls: str) -> None:
+        """Give an upstream these addresses, all well."""
+        members = [Member(parse_origin(url).address) for url in urls]
+        self.call(lambda: self.plane.place(name, members))
+
+    def place_members(self, name: str, how: Mapping[str, Mapping[str, bool]]) -> None:
+        """Give an upstream these addresses, each in the condition that is told by its URL."""
+        members = [Member(parse_origin(url).address, **is_so) for url, is_so in how.items()]
         self.call(lambda: self.plane.place(name, members))
 
     def drain(self, seconds: float = 10.0) -> None:

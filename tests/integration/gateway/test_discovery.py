@@ -284,6 +284,12 @@ def test_a_new_source_takes_over_when_it_answers_and_not_before(tmp_path: Path) 
             members.configure(found_in(registry.url))
             await until(lambda: row(members)["fault"], "the registry is down")
             assert ports(members) == [80]
+        async with membership(tmp_path, found_in(registry.url)) as (members, _):
+            assert ports(members) == [], "what the file said is not what the registry said"
+        async with membership(tmp_path, fixed) as (members, _):
+            members.configure(found_in(registry.url))
+            await until(lambda: row(members)["fault"], "the registry is still down")
+            assert ports(members) == [80]
             await registry.start()
             await until(lambda: ports(members) == [81], "it has answered")
             members.configure(fixed)
@@ -459,6 +465,18 @@ def test_every_address_of_a_name_is_a_member_and_changes_are_seen(tmp_path: Path
             assert hosts(members) == ["10.0.0.1", "10.0.0.2", "fd00::1"]
             resolver.hosts = ("10.0.0.3",)
             await until(lambda: hosts(members) == ["10.0.0.3"], "moved", 2)
+
+    run(main())
+
+
+def test_a_name_is_looked_up_every_so_often_and_not_more(tmp_path: Path) -> None:
+    async def main() -> None:
+        resolver = Resolver("10.0.0.1")
+        async with membership(tmp_path, by_name(0.2), names=Names(resolver)) as (members, _):
+            await members.first_answers(5)
+            took = await until(lambda: resolver.asked >= 5, "four more times")
+            assert 0.75 < took < 3
+            assert resolver.asked == 5
 
     run(main())
 

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from strangler_proxy.policies.retry import ANSWERED, NOT_SENT, UNHEARD, pause_s, within_budget
-from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
+from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, given_up, overloaded
 from strangler_proxy.wire.request import CHUNKED, RequestHead, write_head
 from strangler_proxy.wire.tunnel import Tunnel
 
@@ -205,8 +205,8 @@ class Exchange:
         """The final answer's head as the client gets it; `body` is the upstream's framing."""
         self.stage = ANSWERING
         self._record(status)
-        if status >= 400 and status in self.lane.pool.failing and self.lane.pool.watched:
-            self._tried(failed=True)
+        if self.lane.pool.watched:
+            self._judge_head(status)
         out = [b"HTTP/1.1", passing]
         if self.answer_lines:
             out.append(self.answer_lines)
@@ -226,16 +226,26 @@ class Exchange:
         out.append(b"\r\n")
         return out
 
+    def _judge_head(self, status: int) -> None:
+        pool, endpoint = self.lane.pool, self._endpoint
+        if status >= 400 and status in pool.failing:
+            self._tried(failed=True)
+        elif self.probe and endpoint is not None:
+            # The upstream is back; the rest of such an answer may take hours.
+            pool.judge(endpoint, failed=False, probe=self.probe)
+            self.probe = 0.0
+
     def _record(self, status: int) -> None:
         self.lane.tally.record(perf_counter() - self._started, status)
         if self.seen is not None:
-            self.seen.answered(status, self._endpoint)
+            self.seen.answered(status, self._conn.endpoint if self._conn is not None else None)
 
     def finish(self, out: list[bytes], *, reusable: bool) -> None:
         """Hand the last of the answer to the client, and the connection back to its pool."""
         client, connection, seen = self.client, self._conn, self.seen
-        client.write_answer(out)
+        # First, for the client may give the answer up as it takes the last of it.
         self.stage, self._conn = OVER, None
+        client.write_answer(out)
         if connection is not None:
             connection.exchange = None
             if connection.paused:
@@ -290,10 +300,13 @@ class Exchange:
         retry = self.lane.retry
         if retry is None or status not in retry.statuses:
             return False
-        if not self._again(ANSWERED, self._pause(ANSWERED)):
+        pause = self._pause(ANSWERED)
+        if pause is None:
+            return False
+        self._tried(failed=status in self.lane.pool.failing)  # this may have been one too many
+        if not self._again(ANSWERED, pause):
             return False
         self._release(reusable=False)
-        self._tried(failed=status in self.lane.pool.failing)
         return True
 
     def garbled(self, what: str) -> None:
@@ -321,7 +334,11 @@ class Exchange:
         asked = self._conn is not None
         self._release(reusable=False)
         self._tried(failed=True if asked else None)
-        self.fail(gateway_timeout(self.lane.pool.name, f"was not done in {total_s:g} s"))
+        if self.composing is not None:
+            told = f"the parts of the answer were not there in {total_s:g} s"
+            self.fail(Fault(504, told, by_upstream=True))
+        else:
+            self.fail(gateway_timeout(self.lane.pool.name, f"was not done in {total_s:g} s"))
 
     def fail(self, fault: Fault) -> None:
         """End with an answer of the proxy's own, or by breaking an answer that has begun."""
@@ -413,8 +430,11 @@ class Exchange:
             self._fresh = True
             self._pending = (self._replay or []) + self._pending
             self._replay = None
-        self.client.plane.note("retry", self.lane.pool.name)
+        pool = self.lane.pool
+        self.client.plane.note("retry", pool.name)
         self.tries += 1
+        self._retrying = True
+        pool.retrying += 1  # from now on: those that pause would else all come back together
         self.stage = WAITING
         self.client.wait_forever()  # the pause is short
         asyncio.get_running_loop().call_later(pause, self._once_more)
@@ -423,7 +443,7 @@ class Exchange:
     def _may_go_on(self, pause: float) -> bool:
         """Whether the upstream may be asked again: neither broken nor asked again too much."""
         pool, plane = self.lane.pool, self.client.plane
-        if pool.breaker and not self.probe and pool.breaker.state(plane.now) != "closed":
+        if self._is_broken:
             return False
         in_flight = pool.in_use + pool.waiting
         if pause and not within_budget(pool.retrying, in_flight, pool.upstream.retry_percent):
@@ -431,10 +451,22 @@ class Exchange:
             return False
         return True
 
+    @property
+    def _is_broken(self) -> bool:
+        """Whether the breaker lets nobody pass, and this is not the probe that it lets pass."""
+        breaker = self.lane.pool.breaker
+        if breaker is None or self.probe:
+            return False
+        return breaker.state(self.client.plane.now) != "closed"
+
     def _once_more(self) -> None:
-        if self.stage == WAITING:
-            self._retrying = True
-            self.lane.pool.retrying += 1
+        if self.stage != WAITING:
+            return  # the client has left, or the time is over
+        pool = self.lane.pool
+        if self._is_broken and pool.breaker is not None:
+            wait_s = pool.breaker.wait_s(self.client.plane.now)
+            self.fail(given_up(pool.name, int(wait_s) + 1))
+        else:
             self.acquire()
 
     def _can_replay(self) -> bool:

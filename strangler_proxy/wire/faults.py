@@ -43,6 +43,12 @@ def overloaded(upstream: str, what: str) -> Fault:
     return Fault(503, f"upstream '{upstream}' {what}", by_upstream=True, retry_after_s=1)
 
 
+def given_up(upstream: str, retry_after_s: int) -> Fault:
+    """503: the upstream failed, and while the request paused its breaker opened."""
+    told = f"upstream '{upstream}' has failed too often and is not asked again for now"
+    return Fault(503, told, by_upstream=True, retry_after_s=retry_after_s)
+
+
 def unauthorized(detail: str, challenge: bytes) -> Fault:
     """401: the route asks for a token that it believes (RFC 6750 §3)."""
     return Fault(401, detail, by_rule=True, lines=b"WWW-Authenticate: %b\r\n" % challenge)

@@ -110,13 +110,15 @@ def echo(peer: Peer) -> None:
 
 
 class Upstream:
-    """A server on a free port; each connection runs `script` in a thread of its own.
+    """A server on a free port, or on a given one; each connection runs `script` in its own thread.
 
     A script's own faults (an assertion above all) are raised by `close`; that the proxy closed or
     cut the connection is none.
     """
 
-    def __init__(self, script: Script = echo, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, script: Script = echo, tls: ssl.SSLContext | None = None, port: int = 0
+    ) -> None:
         self.script = script
         self.heads: list[Request] = []
         self.requests: list[Request] = []
@@ -125,7 +127,7 @@ class Upstream:
         self._faults: list[Exception] = []
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._server = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._server = socket.create_server(("127.0.0.1", port), backlog=512)
         self.port: int = self._server.getsockname()[1]
         self._acceptor = threading.Thread(target=self._accept)
         self._acceptor.start()

@@ -1,15 +1,17 @@
 """One answer made of several: its parts, and what each needs of the others. Frozen values.
 
 A part's target may hold `{name}`, an argument of the route's rule, and `{part.key.key}`, a value in
-the answer of another part, which is then asked first.
+the answer of another part (in what `pick` takes out of it), which is then asked first.
 """
 
+import math
 import re
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 from strangler_proxy.config.fields import Count, Frozen, HeaderName, Seconds, checked
 
@@ -36,6 +38,23 @@ def _target(text: str) -> str:
     return text
 
 
+def _plain(value: Any) -> Any:
+    """JSON values without the marks that a YAML reader leaves on them."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, ScalarBoolean):  # an int, as far as Python knows
+        return bool(value)
+    if isinstance(value, str | int):
+        return str(value) if isinstance(value, str) else int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {str(key): _plain(item) for key, item in value.items()}
+    raise ValueError(f"'{value}' is no JSON value: put text, and keys, between quotes")
+
+
 class Part(Frozen):
     """One of the answers, asked for by GET through the proxy's own routes."""
 
@@ -43,7 +62,7 @@ class Part(Frozen):
     pick: DottedPath | None = Field(
         None, description="take this value out of the answer, such as comments; all of it otherwise"
     )
-    fallback: Any = Field(
+    fallback: Annotated[Any, BeforeValidator(_plain)] = Field(
         None, description="stands in when the part cannot be had; without it the whole answer fails"
     )
     timeout_s: Seconds = Field(5, description="the part must be here whole within this time")

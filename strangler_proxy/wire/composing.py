@@ -49,13 +49,15 @@ class Composing:
 
     def _advance(self) -> None:
         if self._advancing:
-            return  # a part failed at once, while others are being asked for: see below
+            return  # a part ended at once, while others are being asked for: see below
         self._advancing = True
-        while asks := self._composition.ready():
+        composition = self._composition
+        while asks := composition.ready():
             for ask in asks:
-                self._ask(ask)
+                if composition.outcome() is None:
+                    self._ask(ask)
         self._advancing = False
-        composed = self._composition.outcome()
+        composed = composition.outcome()
         if composed is not None and self._exchange.stage != OVER:
             self.drop()
             self._answer(composed)

@@ -322,7 +322,7 @@ routes:
   match: GET /it
   compose:
     parts:
-      it: {get: /x, fallback: {f: 1.50, e: 1e3, x: 0x1F, d: 2024-01-02, l: [1, ~, true], 1: "é"}}
+      it: {get: /x, fallback: {f: 1.50, e: 1e3, x: 0x1F, b: &yes true, l: [1, ~, true], k: "é"}}
 """
     )
     compose = config.routes[0].compose
@@ -331,7 +331,7 @@ routes:
     subject.ready()
     subject.failed("it", 502, "refused")
     assert (outcome := subject.outcome()) is not None
-    expected = {"f": 1.5, "e": 1e3, "x": 31, "d": "2024-01-02", "l": [1, None, True], "1": "é"}
+    expected = {"f": 1.5, "e": 1e3, "x": 31, "b": True, "l": [1, None, True], "k": "é"}
     assert json.loads(outcome.body) == {"it": expected}
 
 

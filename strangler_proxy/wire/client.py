@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from strangler_proxy.wire.caller import caller
-from strangler_proxy.wire.exchange import ANSWERING, Exchange
+from strangler_proxy.wire.exchange import ANSWERING, QUEUED, Exchange
 from strangler_proxy.wire.faults import REQUEST_TIMEOUT, Fault, problem
 from strangler_proxy.wire.identity import extended_lines, forwarded_lines, is_trusted
 from strangler_proxy.wire.reader import RequestReader
@@ -235,7 +235,7 @@ class ClientConnection(RequestReader, asyncio.Protocol):
                 self._answer_fault(REQUEST_TIMEOUT, b"", head_only=False)
             else:
                 self.transport.close()
-        elif exchange.received or exchange.blocked:
+        elif exchange.stage == QUEUED or exchange.received or exchange.blocked:
             exchange.expire()
         else:
             exchange.fail(REQUEST_TIMEOUT)

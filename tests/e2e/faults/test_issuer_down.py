@@ -115,7 +115,7 @@ def test_rotated_key_is_found_by_the_first_token_that_is_signed_with_it(
     issuer = stage.service("issuer", started=False)
     issuer.publish(published(old))
     issuer.start()
-    main, served = guarded(stage, issuer)
+    _, served = guarded(stage, issuer)
     assert with_token(served, old.line()).good
     issuer.publish(published(new))
     first = with_token(served, new.line())

@@ -5,6 +5,7 @@ tokens, counts and open files outlive a reload.
 """
 
 import hmac
+import re
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from strangler_proxy.wire.tracing import Tracer
 
 _LEAST_SECRET_BYTES = 16
+# `candidate <secret>` in the header, `candidate:<secret>` in the cookie; a secret may have both.
+_SIDE_END = re.compile(rb"[ :]")
 
 
 class Closable(Protocol):
@@ -62,8 +65,9 @@ class Equipment:
 
     def side(self, given: bytes) -> str | None:
         """The side that a request asks for, if what it gives holds the secret."""
-        side, _, secret = given.replace(b":", b" ", 1).partition(b" ")
-        if self.secret is None or not hmac.compare_digest(secret.strip(), self.secret):
+        side, *rest = _SIDE_END.split(given, 1)
+        secret = rest[0].strip() if rest else b""
+        if self.secret is None or not hmac.compare_digest(secret, self.secret):
             return None
         return side.decode("latin-1")
 

@@ -60,11 +60,15 @@ class Breaker:
             return ticket
 
     def wait_s(self, now: float) -> float:
-        """How long until a request may be admitted; for Retry-After."""
-        cells = self._cells
+        """How long until it is worth asking again; for Retry-After.
+
+        While a probe is under way: as long as it takes to open again at most. The longest time that
+        a probe may take says nothing, for most are answered at once.
+        """
+        cells, open_s = self._cells, self.settings.open_s
         if cells[_FORCED]:
-            return self.settings.open_s
-        return max(0.0, cells[_OPEN_UNTIL] - now, cells[_PROBE_UNTIL] - now)
+            return open_s
+        return max(0.0, cells[_OPEN_UNTIL] - now, min(open_s, cells[_PROBE_UNTIL] - now))
 
     def succeeded(self, now: float, probe: float = 0.0) -> None:
         """Take note of a good answer; `probe`: the ticket of its request, if it had one."""

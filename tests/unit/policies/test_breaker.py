@@ -82,6 +82,12 @@ def test_closed_again_it_takes_as_many_failures_as_ever() -> None:
     assert [breaker.failed(NOW + 60) for _ in range(5)] == [False] * 4 + [True]
 
 
+def test_nobody_is_told_to_wait_for_the_longest_time_that_a_probe_may_take() -> None:
+    breaker = opened(Settings(open_s=5))
+    assert breaker.admit(NOW + 5, longest_s=600) not in (CLOSED, OPEN)
+    assert breaker.wait_s(NOW + 6) == 5
+
+
 def test_what_was_sent_before_it_opened_changes_nothing() -> None:
     for breaker in (opened(), probing()[0]):
         before = breaker.state(NOW + 60), breaker.wait_s(NOW + 60), breaker.opened

@@ -3,6 +3,7 @@
 What to ask and what comes of it is decided in gateway/composition.py; here it is done.
 """
 
+import asyncio
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from strangler_proxy.gateway.composition import Ask, Composed, Composition
 from strangler_proxy.routing import Entry
 from strangler_proxy.wire.exchange import OVER, Exchange
 from strangler_proxy.wire.faults import Fault
-from strangler_proxy.wire.headers import fields
+from strangler_proxy.wire.headers import PLAIN, classify, fields
 from strangler_proxy.wire.part import Part
 from strangler_proxy.wire.request import COUNTED, RequestHead
 
@@ -34,12 +35,15 @@ class Composing:
         self._composition = Composition(compose, plane.arguments(head.method, head.path))
         self._parts: dict[str, Part] = {}
         self._passed = _passed(head, compose)
-        self._advancing = False
+        self._asking = False
 
     def start(self) -> None:
         """Ask for what needs nothing else."""
         self._exchange.client.wait_forever()  # each part has a bound of its own
-        self._advance()
+        self._ask_ready()
+        # Not at once, though nothing may be under way: of many requests that were sent ahead one
+        # would be answered inside the other.
+        asyncio.get_running_loop().call_soon(self._conclude)
 
     def drop(self) -> None:
         """The client has left, or the outcome is known: what is under way is not wanted."""
@@ -48,16 +52,21 @@ class Composing:
             part.drop()
 
     def _advance(self) -> None:
-        if self._advancing:
-            return  # a part ended at once, while others are being asked for: see below
-        self._advancing = True
+        if not self._asking:  # else a part has ended at once, while others are being asked for
+            self._ask_ready()
+            self._conclude()
+
+    def _ask_ready(self) -> None:
+        self._asking = True
         composition = self._composition
         while asks := composition.ready():
             for ask in asks:
                 if composition.outcome() is None:
                     self._ask(ask)
-        self._advancing = False
-        composed = composition.outcome()
+        self._asking = False
+
+    def _conclude(self) -> None:
+        composed = self._composition.outcome()
         if composed is not None and self._exchange.stage != OVER:
             self.drop()
             self._answer(composed)
@@ -76,6 +85,7 @@ class Composing:
                 host=head.host,
                 request_id=head.request_id,
                 forwarded=head.forwarded,
+                side=head.side,
             ),
             timeout_s=ask.timeout_s,
             most_bytes=self._compose.part_bytes,
@@ -129,9 +139,12 @@ class Composing:
 def _passed(head: RequestHead, compose: Compose) -> list[bytes]:
     """The header lines, as pieces, that go with every part."""
     names = {name.lower().encode() for name in compose.pass_headers}
-    lines = [b"Host", b": ", head.host, b"\r\n", b"Accept", b": ", b"application/json", b"\r\n"]
+    lines = [b"Host", b": ", head.host, b"\r\n"]
+    if b"accept" not in names:
+        lines += (b"Accept", b": ", b"application/json", b"\r\n")
     for name, value in fields(head.lines):
-        if name.lower() in names:
+        # What frames or directs the client's own request says nothing of a part.
+        if name.lower() in names and classify(name) == PLAIN:
             lines += (name, b": ", value, b"\r\n")
     return lines
 

@@ -69,6 +69,7 @@ class Gate:
             head.lines = without_cookie(head.lines, SIDE_COOKIE)  # no upstream learns the secret
             given = given or baked
         if given:
+            head.side = given  # the parts of a composed answer are on that side too
             self._side = equipment.side(given)
 
     def _check_token(self, route: Route, verifier: "Verifier") -> None:
@@ -169,6 +170,8 @@ class Gate:
         route = entry.route
         if exchange.seen is not None:
             exchange.seen.subject = self._subject
+        if route is not None and route.total_s is not None:
+            plane.bound(exchange, route.total_s)
         if route is not None and route.compose is not None:
             plane.compose(exchange, entry, route.compose)
             return
@@ -187,8 +190,6 @@ class Gate:
             return
         if exchange.seen is not None:
             exchange.seen.reason = decision.reason
-        if route is not None and route.total_s is not None:
-            plane.bound(exchange, route.total_s)
         exchange.go(admitted)
 
     def _admit(self, decision: Decision) -> "Lane | None":

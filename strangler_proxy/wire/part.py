@@ -7,7 +7,7 @@ counted and timed like any other. It asks as HTTP/1.0, so that a body comes as i
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from strangler_proxy.wire.exchange import Exchange
+from strangler_proxy.wire.exchange import ANSWERING, Exchange
 from strangler_proxy.wire.faults import Fault
 from strangler_proxy.wire.request import RequestHead
 
@@ -133,11 +133,15 @@ class Part:
 
     def wait_for(self, exchange: Exchange) -> None:
         """Expect the next piece."""
-        self.wait(exchange.lane.timeout_s)
+        lane = exchange.lane
+        self.wait(lane.idle_s if exchange.stage >= ANSWERING else lane.timeout_s)
 
     def expire(self) -> None:
         """What was expected has not come."""
+        if self._over:
+            return  # another that expired in the same moment has settled it
         if self.plane.now >= self._until:
+            self._fail(Fault(504, f"it was not here whole in {self._timeout_s:g} s"))
             self._exchange.run_out(self._timeout_s)
         else:
             self._exchange.expire()

@@ -14,6 +14,11 @@ How to write SQL for a session, so that it means the same everywhere:
 Values between databases are **neutral**: int, Decimal, float, str, bytes, bool, datetime (naive,
 UTC, microseconds), date, time, uuid.UUID, and JSON as str; None is NULL. `dialect.read(cell)` says
 how to get one out (SQL, and what is left to do in Python), `dialect.write(cell)` how to put one in.
+
+A **raw** value is what the driver gives for `dialect.read(cell).sql`, before that conversion. Rows
+are looked up in the database that they came from by their raw keys: a text that stands for a UUID
+is found as it is spelled there. `keys.encode` and `keys.decode` keep raw keys as text, and capture
+writes the same text.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -204,7 +209,7 @@ class Dialect(Protocol):
         """DELETE of rows by key; parameters: each key's values in the key's order."""
 
     def by_keys(self, side: Side, keys: int) -> str:
-        """SELECT of all cells, by `read`, of rows with these keys; parameters as for `delete`.
+        """SELECT of all cells, by `read`, of rows with these keys; parameters: the raw keys.
 
         Where a collation takes two texts for one, a row may come whose key is spelled otherwise.
         """
@@ -212,11 +217,14 @@ class Dialect(Protocol):
     def page(self, side: Side, after: bool, rows: int) -> str:
         """SELECT of all cells of the next `rows` rows in the key's order, by `read`.
 
-        With `after`: those behind a key, whose values are the parameters of `page_parameters`.
+        With `after`: those behind a raw key, given as `page_parameters` says.
         """
 
-    def page_parameters(self, key: Sequence[Any]) -> Sequence[Any]:
-        """Parameters of a page behind this key (values put through `write`)."""
+    def page_parameters(self, raw_key: Sequence[Any]) -> Sequence[Any]:
+        """Parameters of a page behind this raw key."""
+
+    def captured_key(self, side: Side, row: str) -> str:
+        """The raw key as `keys.encode` writes it, of a row named NEW, OLD, or an alias."""
 
 
 class Session(Protocol):

@@ -126,6 +126,14 @@ class Upstream(Frozen):
             raise ValueError("health_check asks for the path that health names: add health")
         return self
 
+    @model_validator(mode="after")
+    def _addresses_are_alike(self) -> "Upstream":
+        if len(set(self.origins)) < len(self.origins):
+            raise ValueError("an address stands in urls twice")
+        if len({origin.tls for origin in self.origins}) > 1:
+            raise ValueError("urls are http or https, all of them: they are one upstream")
+        return self
+
     @cached_property
     def origins(self) -> tuple[Origin, ...]:
         """Its addresses as the file names them: none where a registry or DNS is asked."""

@@ -292,9 +292,9 @@ def test_while_one_probes_everybody_else_is_refused(bench: Bench, mood: Mood) ->
 def test_failed_probe_opens_it_for_as_long_again(bench: Bench, mood: Mood) -> None:
     upstream: Upstream = before(bench, mood)
     break_it(bench)
-    client = bench.client()
     for number in range(3):
         bench.proxy.pass_time(61)
+        client = bench.client()
         assert post(client, "/bad").status == 500
         assert refused(client.ask("/good"))
         bench.proxy.pass_time(58)

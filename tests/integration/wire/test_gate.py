@@ -354,14 +354,15 @@ def test_body_that_comes_while_the_keys_are_fetched_is_held_back_and_then_whole(
 
 def test_client_that_leaves_while_the_keys_are_fetched_is_not_sent_on(bench: Bench) -> None:
     issuer, upstream = with_issuer(bench)
-    client = bench.client()
-    client.get("/kept", issued())
+    other, client = bench.client(), bench.client()
+    assert other.ask("/open").status == 200  # its connection is kept, and could be taken
+    client.get("/kept?left", issued())
     until(lambda: issuer.asked, "the keys are asked for")
     client.reset()
-    until(lambda: not bench.proxy.call(lambda: bench.proxy.plane.connections), "it is gone")
+    until(lambda: bench.proxy.call(lambda: len(bench.proxy.plane.connections)) == 1, "it is gone")
     issuer.answer.set()
-    assert bench.client().ask("/kept", issued()).status == 200
-    assert len(upstream.requests) == 1
+    assert other.ask("/kept", issued()).status == 200
+    assert upstream.targets == ["/open", "/kept"]
 
 
 def test_requests_behind_one_that_waits_for_keys_keep_their_order(bench: Bench) -> None:

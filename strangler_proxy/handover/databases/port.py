@@ -21,7 +21,7 @@ is found as it is spelled there. `keys.encode` and `keys.decode` keep raw keys a
 writes the same text.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -235,9 +235,18 @@ class Session(Protocol):
     raises DatabaseUnreachable from any method; other faults of the database are the driver's own.
     """
 
-    dialect: Dialect
     raw: Any
     """The driver's connection (sqlite3, psycopg, pymysql), for COPY and the like."""
+    enforces_references: bool
+    """Whether foreign keys are checked, and deletes cascade, in this session's transactions.
+
+    Only where the database lets it do no other: PostgreSQL, for a role that may not set
+    session_replication_role. Rows then must come parents first, and go children first.
+    """
+
+    @property
+    def dialect(self) -> Dialect:
+        """The SQL that it speaks."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement; gives the number of rows it touched (-1 where that has no meaning)."""
@@ -253,7 +262,7 @@ class Session(Protocol):
 
     def stream(
         self, sql: str, parameters: Sequence[Any] = (), batch_rows: int = 1000
-    ) -> Iterator[list[Row]]:
+    ) -> Generator[list[Row], None, None]:
         """The rows in batches, kept at the server meanwhile; use it inside `snapshot`.
 
         Nothing else may be asked of this session until it is exhausted or closed.
@@ -285,9 +294,12 @@ class Database(Protocol):
     """A database that can be connected to, as often as needed, from any thread."""
 
     kind: DatabaseKind
-    dialect: Dialect
     shown: str
     """Its URL for people, without the password."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """The SQL that it speaks."""
 
     def session(self, mover: str | None = None, statement_s: float = 60.0) -> Session:
         """Connect; `statement_s` bounds each statement and each wait for a lock.

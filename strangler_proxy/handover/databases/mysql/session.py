@@ -1,0 +1,215 @@
+"""One connection to MySQL or MariaDB.
+
+Foreign keys are not checked in a session, so that rows may come in any order and nothing cascades;
+numbers given for AUTO_INCREMENT columns are kept, zero too; nothing is cut off or rounded to fit
+without an error. Locks and marks belong to the connection: no pooler between.
+"""
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pymysql  # type: ignore[import-untyped]
+from pymysql.constants import ER  # type: ignore[import-untyped]
+from pymysql.cursors import SSCursor  # type: ignore[import-untyped]
+
+from strangler_proxy.handover.databases.mysql.dialect import MysqlDialect
+from strangler_proxy.handover.databases.mysql.schema import describe
+from strangler_proxy.handover.databases.port import DatabaseKind, Row, Table, TableName
+from strangler_proxy.handover.faults import (
+    DatabaseUnreachable,
+    HandoverFault,
+    HandoverRefused,
+    LockBusy,
+)
+
+_CONNECT_S = 10
+_PATIENCE_S = 10  # the server's own time limits come first
+_BUSY = (ER.LOCK_WAIT_TIMEOUT, ER.LOCK_DEADLOCK)
+_LATE = (1969, 3024)  # MariaDB's max_statement_time, MySQL's max_execution_time
+_LOST = (1053, 1927, 2006, 2013, 2014, 2055)  # shutdown, killed, gone away, lost
+_MODES = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO"
+_TLS = {"ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity"}
+
+
+class MysqlDatabase:
+    """A database of a server; see port.Database."""
+
+    kind: DatabaseKind = "mysql"
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        user: str,
+        password: str,
+        name: str,
+        options: Mapping[str, str],
+        shown: str,
+    ) -> None:
+        if unknown := set(options) - _TLS - {"charset", "unix_socket"}:
+            raise HandoverRefused(f"{shown} has options that are not known: {sorted(unknown)}")
+        options = {key: value for key, value in options.items() if key != "charset"}
+        self._arguments: dict[str, Any] = {
+            "host": host,
+            "port": port,
+            "user": user,
+            "password": password,
+            "database": name,
+            **options,
+        }
+        self.dialect = MysqlDialect()
+        self.shown = shown
+
+    def session(self, mover: str | None = None, statement_s: float = 60.0) -> "MysqlSession":
+        """Connect."""
+        return MysqlSession(self._arguments, self.shown, mover, statement_s)
+
+
+class MysqlSession:
+    """See port.Session."""
+
+    def __init__(
+        self, arguments: Mapping[str, Any], shown: str, mover: str | None, statement_s: float
+    ) -> None:
+        self.dialect = MysqlDialect()
+        self.enforces_references = False
+        self._shown = shown
+        try:
+            self.raw = pymysql.connect(
+                **arguments,
+                charset="utf8mb4",
+                autocommit=True,
+                connect_timeout=_CONNECT_S,
+                read_timeout=statement_s + _PATIENCE_S,
+                write_timeout=statement_s + _PATIENCE_S,
+                program_name=f"strangler {mover or ''}".strip(),
+                local_infile=True,  # for loads of the mover's own making
+            )
+        except pymysql.err.OperationalError as fault:
+            raise DatabaseUnreachable(f"{shown} cannot be reached: {_words(fault)}") from fault
+        try:
+            self._prepare(mover, statement_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run one statement."""
+        with self._told(), self.raw.cursor() as cursor:
+            return int(cursor.execute(sql, parameters))
+
+    def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement for each row; the driver sends an INSERT's rows together."""
+        with self._told(), self.raw.cursor() as cursor:
+            cursor.executemany(sql, rows)
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Every row."""
+        with self._told(), self.raw.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return list(cursor.fetchall())
+
+    def scalar(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """The first value of the first row."""
+        rows = self.rows(sql, parameters)
+        return rows[0][0] if rows else None
+
+    def stream(
+        self, sql: str, parameters: Sequence[Any] = (), batch_rows: int = 1000
+    ) -> Generator[list[Row], None, None]:
+        """The rows in batches, as they come from the server."""
+        cursor = self.raw.cursor(SSCursor)
+        try:
+            with self._told():
+                cursor.execute(sql, parameters)
+            while True:
+                with self._told():
+                    batch = list(cursor.fetchmany(batch_rows))
+                if not batch:
+                    return
+                yield batch
+        finally:
+            if self.raw.open:
+                cursor.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Read committed; a session's mark holds for all that it does. DDL would commit it."""
+        self.execute("START TRANSACTION")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Repeatable read from this moment on, read only."""
+        self.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        self.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        try:
+            yield
+        finally:
+            self._roll_back()
+
+    def claim(self, name: str) -> None:
+        """By a lock of this connection, named by the database too: it holds for the server."""
+        if self.scalar("SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), ' ', %s)), 0)", (name,)) != 1:
+            raise LockBusy(f"another process is at work on '{name}' in {self._shown}")
+
+    def describe(self, name: TableName) -> Table:
+        """The table as it is."""
+        return describe(self.rows, name)[1]
+
+    def fingerprint(self, table: Table) -> str:
+        """What the catalogue says, and when the table was made: TRUNCATE and ALTER change that."""
+        return repr(describe(self.rows, table.name))
+
+    def close(self) -> None:
+        """Hang up."""
+        if self.raw.open:
+            self.raw.close()
+
+    def _prepare(self, mover: str | None, statement_s: float) -> None:
+        seconds = max(1, round(statement_s))
+        maria = "mariadb" in str(self.raw.get_server_info()).lower()
+        self.execute("SET time_zone = '+00:00', sql_mode = %s", (_MODES,))
+        self.execute("SET foreign_key_checks = 0, @strangler_mover = %s", (mover,))
+        self.execute(
+            "SET innodb_lock_wait_timeout = %s, lock_wait_timeout = %s", (seconds, seconds)
+        )
+        if maria:
+            self.execute("SET max_statement_time = %s", (statement_s,))
+        else:
+            self.execute("SET max_execution_time = %s", (seconds * 1000,))
+        # Statement-based logs refuse writes at this level.
+        if not self.scalar("SELECT @@log_bin AND @@binlog_format = 'STATEMENT'"):
+            self.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+    def _roll_back(self) -> None:
+        if self.raw.open:
+            try:
+                self.execute("ROLLBACK")
+            except DatabaseUnreachable:
+                self.close()  # a connection that is gone has rolled back
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except pymysql.err.MySQLError as fault:
+            code = fault.args[0] if fault.args else 0
+            if code in _BUSY:
+                raise LockBusy(f"{self._shown}: {_words(fault)}") from fault
+            if code in _LATE:
+                raise HandoverFault(f"{self._shown}: {_words(fault)}") from fault
+            if code in _LOST or not self.raw.open:
+                raise DatabaseUnreachable(f"{self._shown} went away: {_words(fault)}") from fault
+            raise
+
+
+def _words(fault: Exception) -> str:
+    return str(fault.args[-1]) if fault.args else str(fault)

@@ -65,7 +65,8 @@ SELECT i.indisprimary, array_agg(a.attname::text ORDER BY k.place)
 FROM pg_index i
 CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place)
 LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
-WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid AND k.place <= i.indnkeyatts
+WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+  AND k.place <= i.indnkeyatts
 GROUP BY i.indexrelid, i.indisprimary ORDER BY i.indexrelid
 """
 _FOREIGN_KEYS = """

@@ -1,0 +1,178 @@
+"""A move as data: which tables go from where to where. Frozen values, read from moves.yaml.
+
+    moves:
+      - name: posts
+        source_env: BLOG_DATABASE_URL
+        target_env: POSTS_DATABASE_URL
+        routes: [create_post, change_post]
+        tables:
+          - table: posts
+          - table: comments
+            columns: {id: id, post_id: post_id, words: {sql: "length(body)"}}
+
+Opens one file and no database. What the tables look like is found out in pairing.py.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from strangler_proxy.config import ConfigError, Problem
+from strangler_proxy.config.fields import Frozen, Variable, checked
+from strangler_proxy.config.load import _dotted, _line, _shape
+from strangler_proxy.config.references import Mistake, Where
+from strangler_proxy.handover.databases.port import TableName
+
+_MAX_BYTES = 4 * 2**20
+_LONGEST_NAME = 24  # what is made inside the databases is named after it: 63 bytes in all
+_TABLE = re.compile(r'(?:(?:"([^"]+)"|([^".]+))\.)?(?:"([^"]+)"|([^".]+))')
+MoveName = Annotated[
+    str,
+    checked(
+        re.compile(rf"[a-z][a-z0-9_]{{0,{_LONGEST_NAME - 1}}}"),
+        f"is not a move's name: at most {_LONGEST_NAME} lower-case letters, digits and '_'",
+    ),
+]
+TableText = Annotated[
+    str,
+    checked(_TABLE, 'is not a table: write table or schema.table, quoting a dot as "my.table"'),
+]
+Identifier = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class Expression(Frozen):
+    """A value computed from the source's row, in the source's SQL; it is not moved back."""
+
+    sql: str = Field(min_length=1)
+
+
+class TableMove(Frozen):
+    """One table. `columns` maps the target's columns to the source's, or to expressions."""
+
+    table: TableText
+    to: TableText | None = Field(None, description="the target's table; named alike when left out")
+    key: tuple[Identifier, ...] | None = Field(
+        None, min_length=1, description="the source's columns that name a row; its primary key"
+    )
+    columns: dict[Identifier, Identifier | Expression] | None = Field(
+        None, min_length=1, description="all that both sides have, when left out"
+    )
+
+    @property
+    def source(self) -> TableName:
+        """Where its rows are."""
+        return table_name(self.table)
+
+    @property
+    def target(self) -> TableName:
+        """Where they go."""
+        return table_name(self.to or self.source.name)
+
+
+class Move(Frozen):
+    """One capability's tables, parents before children, and the routes that write them."""
+
+    name: MoveName
+    source_env: Variable = Field(description="variable that holds the source database's URL")
+    target_env: Variable
+    routes: tuple[str, ...] = Field((), description="names in strangler.yaml: who writes them")
+    tables: tuple[TableMove, ...] = Field(min_length=1, max_length=200)
+
+    @model_validator(mode="after")
+    def _each_table_once(self) -> "Move":
+        for side in ("source", "target"):
+            names = [getattr(table, side) for table in self.tables]
+            twice = sorted({str(name) for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{', '.join(twice)} stands twice among the {side}'s tables")
+        return self
+
+
+class Moves(Frozen):
+    """A whole moves.yaml."""
+
+    moves: tuple[Move, ...] = Field(min_length=1)
+
+    def move(self, name: str) -> Move | None:
+        """The move of that name, if there is one."""
+        return next((move for move in self.moves if move.name == name), None)
+
+
+def table_name(text: str) -> TableName:
+    """`table` or `schema.table`, either part in double quotes where it holds a dot."""
+    found = _TABLE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"'{text}' is not a table's name")
+    return TableName(found[1] or found[2], found[3] or found[4])
+
+
+def load_moves(path: Path, routes: Sequence[str] | None = None) -> Moves:
+    """Read the file; ConfigError lists all that is wrong with it.
+
+    With the names of strangler.yaml's routes, a route that is not among them is a mistake too.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as fault:
+        reason = fault.strerror or str(fault)
+        raise ConfigError([Problem(str(path), None, "", f"cannot be read: {reason}")]) from fault
+    if len(text) > _MAX_BYTES:
+        raise ConfigError([Problem(str(path), None, "", f"is over {_MAX_BYTES} bytes")])
+    return parse_moves(text.decode("utf-8", "replace"), str(path), routes)
+
+
+def parse_moves(text: str, file: str = "moves.yaml", routes: Sequence[str] | None = None) -> Moves:
+    """Read the text of moves.yaml; `file` is what its problems are reported against."""
+    try:
+        data = YAML(typ="rt").load(text)
+    except MarkedYAMLError as fault:
+        line = fault.problem_mark.line + 1 if fault.problem_mark else None
+        message = f"is not YAML: {fault.problem or fault.context}"
+        raise ConfigError([Problem(file, line, "", message)]) from fault
+    except (YAMLError, ValueError) as fault:
+        raise ConfigError([Problem(file, None, "", f"is not YAML: {fault}")]) from fault
+    if not isinstance(data, Mapping):
+        raise ConfigError([Problem(file, 1, "", "must hold the key moves")])
+    problems = [
+        Problem(file, _line(data, where), _dotted(data, where), message)
+        for where, message in _mistakes(data, routes)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return Moves.model_validate(data)
+
+
+def _mistakes(data: Mapping[str, Any], routes: Sequence[str] | None) -> Iterator[Mistake]:
+    """Yield everything wrong with the document; a mistake in one move hides none in another."""
+    moves = data.get("moves")
+    if not isinstance(moves, Sequence) or isinstance(moves, str) or not moves:
+        yield from _shape(Moves, data, ())
+        return
+    for key in data:
+        if key != "moves":
+            yield (key,), f"'{key}' is not a known key"
+    seen: set[str] = set()
+    for place, raw in enumerate(moves):
+        where: Where = ("moves", place)
+        yield from _shape(Move, raw, where)
+        if not isinstance(raw, Mapping):
+            continue
+        name = raw.get("name")
+        if isinstance(name, str) and name in seen:
+            yield (*where, "name"), f"'{name}' is used by an earlier move: names must differ"
+        seen.add(str(name))
+        yield from _route_mistakes(raw.get("routes"), routes, where)
+
+
+def _route_mistakes(raw: Any, routes: Sequence[str] | None, where: Where) -> Iterator[Mistake]:
+    if routes is None or not isinstance(raw, Sequence) or isinstance(raw, str):
+        return
+    for place, name in enumerate(raw):
+        if name not in routes:
+            known = ", ".join(routes) or "none"
+            yield (*where, "routes", place), f"'{name}' is not a route; there are: {known}"

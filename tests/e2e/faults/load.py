@@ -118,6 +118,10 @@ class Load:
         """What was asked from this moment on, and before another."""
         return [seen for seen in self.seen if moment <= seen.at < before]
 
+    def between(self, start: float, end: float) -> list[Seen]:
+        """What was asked and answered between two moments, and touched by nothing else."""
+        return [seen for seen in self.seen if start <= seen.at and seen.end < end]
+
     def hit(self, fault: float, heal: float = float("inf")) -> list[Seen]:
         """What a fault may have touched: answered after it began, asked before it was healed."""
         return [seen for seen in self.seen if fault < seen.end and seen.at < heal]

@@ -53,6 +53,25 @@ class BreakerOrder(Order):
     state: Literal["open", "closed", "auto"]
 
 
+class HoldOrder(Order):
+    """Which routes' requests are to be parked, and within what bounds; those are each worker's.
+
+    `drain_s`: so long may requests take that had been sent before.
+    """
+
+    routes: list[str] = Field(min_length=1, max_length=1000)
+    seconds: float = Field(2.0, gt=0, le=30)
+    drain_s: float = Field(1.0, ge=0, le=30)
+    most_requests: int = Field(10_000, gt=0)
+    most_bytes: int = Field(64 * 2**20, gt=0)
+
+
+class ReloadOrder(Order):
+    """The hold under which the file is to be taken over, if there is one."""
+
+    hold: str | None = None
+
+
 Kind = TypeVar("Kind", bound=Order)
 
 

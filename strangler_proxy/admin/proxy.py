@@ -6,7 +6,12 @@ Nothing here knows of HTTP. `who` is a sentence for the audit file, made by who.
 from pathlib import Path
 from typing import Any, Protocol
 
+from strangler_proxy.admin.orders import HoldOrder
 from strangler_proxy.config import Config
+
+
+class HoldRefused(Exception):
+    """Nothing is held; the message says why."""
 
 
 class Proxy(Protocol):
@@ -39,11 +44,22 @@ class Proxy(Protocol):
     async def keys(self) -> list[dict[str, Any]]:
         """What is known of each issuer of tokens."""
 
-    async def reload(self, who: str) -> int:
+    async def reload(self, who: str, hold: str | None = None) -> int:
         """Serve by the file as it is now; the generation that all workers serve.
+
+        Under a `hold` only while every worker keeps it.
 
         Raises ConfigError or AuditFailed, with the old configuration still served everywhere.
         """
+
+    async def hold(self, order: HoldOrder, who: str) -> str:
+        """Park the requests of some routes in every worker, or in none; the hold's name.
+
+        Raises HoldRefused, LookupError with a sentence, AuditFailed.
+        """
+
+    async def release(self, name: str, who: str) -> dict[str, Any]:
+        """Send on what is held: `held`, `lasted_s`, and in `broken` why it did not last."""
 
     async def set_breaker(self, upstream: str, state: str, who: str) -> None:
         """Hold a breaker `open` or `closed`, or let it judge again: `auto`.

@@ -11,8 +11,16 @@ from aiohttp import web
 
 from strangler_proxy.admin.audit import AuditFailed
 from strangler_proxy.admin.guard import Refusal, unknown
-from strangler_proxy.admin.orders import AddressOrder, BreakerOrder, CanaryOrder, ServeOrder, read
-from strangler_proxy.admin.proxy import Proxy
+from strangler_proxy.admin.orders import (
+    AddressOrder,
+    BreakerOrder,
+    CanaryOrder,
+    HoldOrder,
+    ReloadOrder,
+    ServeOrder,
+    read,
+)
+from strangler_proxy.admin.proxy import HoldRefused, Proxy
 from strangler_proxy.admin.who import who
 from strangler_proxy.config import ConfigError, Problem
 from strangler_proxy.running.flip import Flipped, Reload, change_routes, change_upstreams
@@ -33,14 +41,29 @@ class Steering:
         """Add every resource."""
         router.add_post("/reload", self._reload)
         router.add_post("/drain", self._drain)
+        router.add_post("/holds", self._hold)
+        router.add_post("/holds/{name}/release", self._release)
         router.add_post("/routes/{name}/serve", self._serve)
         router.add_post("/upstreams/{name}/canary", self._canary)
         router.add_post("/upstreams/{name}/addresses/{address}", self._address)
         router.add_post("/breakers/{name}", self._breaker)
 
     async def _reload(self, request: web.Request) -> web.Response:
-        generation = await self._done(self._proxy.reload(who(request)))
+        order = await read(request, ReloadOrder) if request.can_read_body else ReloadOrder()
+        generation = await self._done(self._proxy.reload(who(request), order.hold))
         return web.json_response({"generation": generation})
+
+    async def _hold(self, request: web.Request) -> web.Response:
+        order = await read(request, HoldOrder)
+        try:
+            name = await self._done(self._proxy.hold(order, who(request)))
+        except HoldRefused as refused:
+            raise Refusal(409, f"nothing is held: {refused}") from refused
+        return web.json_response({"hold": name})
+
+    async def _release(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        return web.json_response(await self._done(self._proxy.release(name, who(request))))
 
     async def _drain(self, request: web.Request) -> web.Response:
         await self._done(self._proxy.stop_by(who(request)))

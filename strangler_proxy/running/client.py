@@ -45,6 +45,18 @@ class Status:
     workers: tuple[WorkerStatus, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """How a hold ended: requests held, the longest time in seconds, and why it did not last.
+
+    `broken` is None when every worker kept it to the end.
+    """
+
+    held: int
+    lasted_s: float
+    broken: str | None
+
+
 class RunningProxy:
     """The proxy that serves a configuration file."""
 
@@ -66,16 +78,31 @@ class RunningProxy:
             for route, sides in self._ask("GET", "/counts").items()
         }
 
-    def reload(self) -> int:
+    def reload(self, hold: str | None = None) -> int:
         """Have the file read again; returns its generation once every worker serves it.
 
-        Raises ConfigError when the proxy refuses the file (and keeps the old one).
+        Under a `hold` only while every worker keeps it. Raises ConfigError when the proxy refuses
+        the file (and keeps the old one).
         """
         try:
-            return int(self._ask("POST", "/reload")["generation"])
+            return int(self._ask("POST", "/reload", {"hold": hold})["generation"])
         except Refused as refused:
             problem = Problem(str(self._config_path), None, "", f"not taken over: {refused}")
             raise ConfigError([problem]) from refused
+
+    def hold(self, routes: list[str], *, seconds: float, drain_s: float, **bounds: int) -> str:
+        """Park the requests of these routes in every worker, or in none; the name of the hold.
+
+        Returns when all that had been sent before is answered, within `drain_s`. The hold ends by
+        itself after `seconds`. `bounds`: `most_requests` and `most_bytes`, each worker's. Raises
+        Refused when nothing is held.
+        """
+        order = {"routes": routes, "seconds": seconds, "drain_s": drain_s, **bounds}
+        return str(self._ask("POST", "/holds", order)["hold"])
+
+    def release(self, hold: str) -> Released:
+        """Send on what is held, in order, to whoever serves now."""
+        return Released(**self._ask("POST", f"/holds/{quote(hold, safe='')}/release"))
 
     def upstreams(self) -> list[dict[str, Any]]:
         """Every upstream's addresses, breaker and load, as the admin interface tells them."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from strangler_proxy.admin.proxy import HoldRefused
 from strangler_proxy.config import Config, ConfigError, Problem
 from strangler_proxy.serve.figures import Figures, Past
 from strangler_proxy.serve.link import Link, LinkClosed, Message
@@ -104,11 +105,14 @@ class Crew:
             unless_started.pop_all()
         return Worker(process, await Link.over(ours, self._asked))
 
-    async def _give(self, worker: Worker, config: Config, generation: int) -> None:
+    async def _give(
+        self, worker: Worker, config: Config, generation: int, hold: str | None = None
+    ) -> None:
         await worker.order(
             order="serve",
             config=config.model_dump(mode="json", exclude_unset=True),
             generation=generation,
+            hold=hold,
             **self._briefing(config),
         )
 
@@ -165,14 +169,21 @@ class Crew:
 
     # --- orders; whoever gives one that all must agree on holds `changing`
 
-    async def install(self, config: Config, generation: int) -> None:
-        """Have all serve by this configuration; ConfigError, with the old one served, when not."""
+    async def install(self, config: Config, generation: int, hold: str | None = None) -> None:
+        """Have all serve by this configuration; ConfigError, with the old one served, when not.
+
+        Under a `hold` every worker must still keep it, and none may have died.
+        """
         given: list[Worker] = []
         try:
             for worker in list(self._workers.values()):
                 given.append(worker)
-                with contextlib.suppress(LinkClosed):  # dead: its successor gets what wins
-                    await self._give(worker, config, generation)
+                try:
+                    await self._give(worker, config, generation, hold)
+                except LinkClosed:
+                    if hold is not None:
+                        raise _lost(hold) from None
+                    # Dead: its successor gets what wins.
         except (ConfigError, TimeoutError) as fault:
             await self._give_back(given)
             reason = str(fault) or "a worker did not confirm in time"
@@ -187,6 +198,31 @@ class Crew:
                     await self._give(worker, *self._served)
             except (ConfigError, LinkClosed, TimeoutError):
                 worker.end()
+
+    async def hold(self, order: Message) -> None:
+        """Have all park the requests of some routes; HoldRefused, with nothing parked, when not."""
+        workers = list(self._workers.values())
+        asked = [worker.order(order="hold", **order) for worker in workers]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                why = (
+                    "a worker has died" if isinstance(answer, LinkClosed) else "a worker is silent"
+                )
+            elif "refused" in answer:
+                why = str(answer["refused"])
+            else:
+                continue
+            await self.release(order["name"])
+            raise HoldRefused(why)
+
+    async def release(self, name: str) -> list[Message]:
+        """Have all send on what a hold has; what each held, or why it did not last."""
+        workers = list(self._workers.values())
+        asked = [worker.order(order="release", name=name) for worker in workers]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        lost: Message = {"broken": "a worker has died or is silent"}
+        return [lost if isinstance(each, BaseException) else each for each in answers]
 
     async def tell(self, news: Message) -> bool:
         """Tell all of new addresses and keys; whether every one has heard."""
@@ -227,6 +263,11 @@ class Crew:
             except (TimeoutError, ConfigError):
                 log.warning("worker %d does not answer", worker.process.pid)
         return answers
+
+
+def _lost(hold: str) -> ConfigError:
+    told = f"the hold '{hold}' is over: a worker that kept it has died"
+    return ConfigError([Problem("", None, "", told)])
 
 
 def _ending(code: int) -> str:

@@ -14,7 +14,9 @@ from typing import Any
 
 from strangler_proxy.admin.audit import AuditFailed, AuditLog, audit_path
 from strangler_proxy.admin.changes import Change, changes
+from strangler_proxy.admin.orders import HoldOrder
 from strangler_proxy.config import Config, ConfigError, Problem, load
+from strangler_proxy.routing import DEFAULT
 from strangler_proxy.serve.crew import Crew
 from strangler_proxy.serve.figures import (
     Figures,
@@ -49,6 +51,7 @@ class Supervisor:
         self._audit = AuditLog(audit_path(config, path))
         self._generation = 1
         self._digest = digest(config)
+        self._holds = 0
         self._reloads: dict[str, Any] = {"served": 0, "refused": 0, "last_unix_s": None}
         self._changed_members: set[str] = set()
         self._changed_keys: set[str] = set()
@@ -117,29 +120,31 @@ class Supervisor:
 
     # --- changes
 
-    async def reload(self, who: str = "file") -> int:
+    async def reload(self, who: str = "file", hold: str | None = None) -> int:
         """Read the file again and serve by it; the generation that all workers now serve.
 
-        Raises ConfigError or AuditFailed, with the old configuration still served everywhere.
+        Under a `hold` only while every worker keeps it: what is held then goes on by the new file,
+        once it is released. Raises ConfigError or AuditFailed, with the old configuration still
+        served everywhere.
         """
         async with self._crew.changing:
             try:
                 config = await asyncio.to_thread(load, self.config_path)
                 self._refuse_unchangeable(config)
                 if digest(config) != self._digest:
-                    await self._change_to(config, who)
+                    await self._change_to(config, who, hold)
             except (ConfigError, AuditFailed):
                 self._reloads["refused"] += 1
                 raise
             return self._generation
 
-    async def _change_to(self, config: Config, who: str) -> None:
+    async def _change_to(self, config: Config, who: str, hold: str | None) -> None:
         made = changes(self.config, config) or [RENEWED]
         await asyncio.to_thread(self._audit.record, who, *made)
         self._around.serve(config, self.config)
         await self._around.first_answers()
         try:
-            await self._crew.install(config, self._generation + 1)
+            await self._crew.install(config, self._generation + 1, hold)
         except ConfigError as refused:
             self._around.serve(self.config)
             with contextlib.suppress(AuditFailed):  # the refusal is what counts, and is told
@@ -169,6 +174,36 @@ class Supervisor:
         problems = [Problem(path, None, key, message) for key, new in changed.items() if new]
         if problems:
             raise ConfigError(problems)
+
+    async def hold(self, order: HoldOrder, who: str) -> str:
+        """Park the requests of some routes in every worker; the name of the hold.
+
+        Returns when all that had been sent before is answered. Raises HoldRefused, with nothing
+        parked, when that is not so in time or anything speaks against it; LookupError, AuditFailed.
+        """
+        for route in order.routes:
+            if route != DEFAULT and self.config.route(route) is None:
+                known = ", ".join([*(each.name for each in self.config.routes), DEFAULT])
+                raise LookupError(f"there is no route '{route}'; there are: {known}")
+        async with self._crew.changing:
+            self._holds += 1
+            name = f"{os.getpid()}-{self._holds}"
+            await self._record(who, "held", None, {"hold": name, **order.model_dump()})
+            await self._crew.hold({"name": name, **order.model_dump()})
+        return name
+
+    async def release(self, name: str, who: str) -> Message:
+        """Send on what is held, in order: how many requests, the longest hold, why it did not last.
+
+        `broken` is None when every worker kept it until now.
+        """
+        told = await self._crew.release(name)
+        broken = [str(each["broken"]) for each in told if each.get("broken")]
+        lasted_s = max((each.get("lasted_s", 0.0) for each in told), default=0.0)
+        held = sum(each.get("held", 0) for each in told)
+        result = {"held": held, "lasted_s": lasted_s, "broken": broken[0] if broken else None}
+        await self._record(who, "held", name, result)
+        return result
 
     async def set_breaker(self, upstream: str, state: str, who: str) -> None:
         """Force a breaker `open` or `closed`, or leave it to itself: `auto`.

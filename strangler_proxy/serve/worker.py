@@ -21,12 +21,15 @@ from strangler_proxy.config.address import Address
 from strangler_proxy.policies.board import Board
 from strangler_proxy.serve.link import Link, LinkClosed, Message
 from strangler_proxy.wire.endpoint import Member
+from strangler_proxy.wire.hold import Bounds, Hold
 from strangler_proxy.wire.listener import Listener, server_context
 from strangler_proxy.wire.outside import Outside
-from strangler_proxy.wire.plane import DataPlane
+from strangler_proxy.wire.plane import DataPlane, HoldRefused
 
 ASK_TIMEOUT_S = 5.0
 ASK_EVERY_S = 1.0
+RELEASE_S = 2.0
+"""So long a hold lasts at least once a configuration is served under it: all are to be given it."""
 
 
 class Worker:
@@ -51,6 +54,10 @@ class Worker:
                 return await self._serve(message)
             case "news":
                 return self._take(message)
+            case "hold":
+                return await self._hold(message)
+            case "release":
+                return self._release(message)
             case "status":
                 return self._status()
             case "figures":
@@ -59,6 +66,8 @@ class Worker:
 
     async def _serve(self, message: Message) -> Message:
         config = Config.model_validate(message["config"])
+        if (fault := self._lost_hold(message.get("hold"))) is not None:
+            return {"error": fault}
         members, rows = _members(message["members"]), message["rows"]
         try:
             if config.tls is not None and self._tls is not None:
@@ -83,6 +92,42 @@ class Worker:
         await self._listener.start(self._socket, self._tls)
         gc.collect()
         gc.freeze()
+
+    async def _hold(self, message: Message) -> Message:
+        """Park the requests of some routes, and wait until those before are answered; or do not."""
+        plane = self._plane
+        if plane is None:
+            return {"refused": "the worker does not serve yet"}
+        bounds = Bounds(message["seconds"], message["most_requests"], message["most_bytes"])
+        try:
+            hold = plane.begin_hold(message["name"], message["routes"], bounds)
+        except HoldRefused as refused:
+            return {"refused": str(refused)}
+        if await hold.drained(message["drain_s"]):
+            return {}
+        if hold.broken is None:
+            hold.release()
+        waited = f"requests sent before were not answered within {message['drain_s']:g} s"
+        return {"refused": hold.broken or waited}
+
+    def _release(self, message: Message) -> Message:
+        """Send on what a hold has; what was held, or why it did not last."""
+        hold = self._held(message["name"])
+        return {"broken": "it is over"} if hold is None else hold.release()
+
+    def _lost_hold(self, name: str | None) -> str | None:
+        """Why a configuration that is to be served under a hold must not be."""
+        if name is None:
+            return None
+        hold = self._held(name)
+        if hold is None:
+            return f"the hold '{name}' is over: what it held has been sent on"
+        hold.extend(RELEASE_S)
+        return None
+
+    def _held(self, name: str) -> Hold | None:
+        hold = self._plane.hold if self._plane is not None else None
+        return hold if hold is not None and hold.name == name else None
 
     def _take(self, news: Message) -> Message:
         """Take new addresses and keys."""

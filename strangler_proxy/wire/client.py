@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from strangler_proxy.wire.caller import caller
-from strangler_proxy.wire.exchange import ANSWERING, QUEUED, Exchange
+from strangler_proxy.wire.exchange import ANSWERING, HELD, QUEUED, Exchange
 from strangler_proxy.wire.faults import REQUEST_TIMEOUT, Fault, problem
 from strangler_proxy.wire.identity import extended_lines, forwarded_lines, is_trusted
 from strangler_proxy.wire.reader import RequestReader
@@ -76,6 +76,8 @@ class ClientConnection(RequestReader, asyncio.Protocol):
             return self._tunnel.client_ended()
         if self._receiving is not None or self._answering is None:
             return False
+        if self._answering.stage == HELD:
+            return False  # it was sent nowhere yet: whoever leaves now has not asked
         last = self._pipeline[-1] if self._pipeline else self._answering
         last.keep_alive = False
         return not self._tls
@@ -111,6 +113,11 @@ class ClientConnection(RequestReader, asyncio.Protocol):
             self.wait_for(self._answering)
 
     # --- answering in order
+
+    @property
+    def answering(self) -> Exchange | None:
+        """The request that is being answered."""
+        return self._answering
 
     def _turn(self) -> None:
         """Go on: send what is here, start the next request, or end."""

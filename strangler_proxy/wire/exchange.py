@@ -27,7 +27,7 @@ REPLAYABLE_BYTES = 65_536
 CLIENT_LEFT = Fault(499, "the client left")
 
 # How far an exchange is; plain integers, looked at for every piece.
-WAITING, QUEUED, SENT, ANSWERING, SWITCHING, OVER = range(6)
+WAITING, QUEUED, HELD, SENT, ANSWERING, SWITCHING, OVER = range(7)
 
 
 class Exchange:
@@ -284,7 +284,7 @@ class Exchange:
     def upstream_lost(self, exc: Exception | None) -> None:
         """The upstream's connection is gone before the answer was whole."""
         connection = self._conn
-        heard = connection is not None and connection.heard
+        heard = connection is not None and connection.heard and not self._may_be_surplus
         self._release(reusable=False)
         pause = None if heard else self._pause(UNHEARD)
         failed = None if self._kept and not heard else True
@@ -294,6 +294,11 @@ class Exchange:
         how = f"broke the connection ({exc})" if exc else "closed the connection"
         when = "in the middle of its answer" if heard else "without an answer"
         self.fail(bad_gateway(self.lane.pool.name, f"{how} {when}"))
+
+    @property
+    def _may_be_surplus(self) -> bool:
+        """Whether what has come may belong to the answer before, and was seen too late."""
+        return self._kept and self.stage == SENT
 
     def thrown_away(self, status: int) -> bool:
         """Whether an answer is not passed on, because the request is sent again instead."""
@@ -311,8 +316,12 @@ class Exchange:
 
     def garbled(self, what: str) -> None:
         """The upstream does not speak HTTP as it should."""
+        surplus = self._may_be_surplus
         self._release(reusable=False)
-        self._tried(failed=True)
+        pause = self._pause(UNHEARD) if surplus else None
+        self._tried(failed=True if pause is None else None)
+        if self._again(UNHEARD, pause):
+            return
         self.fail(bad_gateway(self.lane.pool.name, f"gave an answer that is not HTTP: {what}"))
 
     def expire(self) -> None:

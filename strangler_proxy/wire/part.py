@@ -80,6 +80,11 @@ class Part:
     def deadline(self, wished: float) -> None:
         self._deadline = min(self._until, wished)
 
+    @property
+    def answering(self) -> Exchange | None:
+        """The request of this part."""
+        return self._exchange
+
     # --- what an exchange asks of its client
 
     def identity(self, head: RequestHead) -> bytes:

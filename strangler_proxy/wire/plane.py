@@ -8,7 +8,7 @@ import asyncio
 import ipaddress
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol, cast
@@ -22,6 +22,7 @@ from strangler_proxy.wire.equipment import Closable, Equipment
 from strangler_proxy.wire.exchange import OVER, Exchange
 from strangler_proxy.wire.faults import LOOP, unavailable
 from strangler_proxy.wire.gate import Gate
+from strangler_proxy.wire.hold import Bounds, Hold
 from strangler_proxy.wire.identity import request_ids
 from strangler_proxy.wire.outside import Outside
 from strangler_proxy.wire.pool import Pool
@@ -39,6 +40,10 @@ class Watched(Protocol):
     @property
     def deadline(self) -> float:
         """When `expire` is to be called, on the plane's clock."""
+
+    @property
+    def answering(self) -> Exchange | None:
+        """The request that is being answered there."""
 
     def expire(self) -> None:
         """Do what the passed deadline calls for."""
@@ -60,6 +65,10 @@ class Lane:
     retry: Retry | None
     pool: Pool
     tally: Tally
+
+
+class HoldRefused(Exception):
+    """Nothing is held; the message says why."""
 
 
 class DataPlane:
@@ -85,6 +94,7 @@ class DataPlane:
         """How often something happened: (event, route or upstream, detail)."""
         self.pools: dict[str, Pool] = {}
         self.equipment = Equipment(config, self.outside, None)
+        self.hold: Hold | None = None
         self._retired: list[Pool] = []
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._bounded: list[tuple[float, float, Exchange]] = []
@@ -120,7 +130,7 @@ class DataPlane:
         before, self.equipment = self.equipment, equipment
         self.config, self.pools = config, pools
         self._table, self._lanes = table, {}
-        self._find_cached = lru_cache(CACHED_PATHS)(self._find)
+        self._forget_found()
         self.limits, self.timeouts = config.limits, config.timeouts
         self.unmeasured_bytes = min(config.limits.target_bytes, config.limits.header_bytes)
         self.most_pieces = 4 * config.limits.headers
@@ -177,12 +187,17 @@ class DataPlane:
         else:
             entry = cast(Entry, found)
             exchange.lane = self._first_lane(entry)
-            Gate(self, exchange, entry).enter()
+            if self.hold is not None and entry.name in self.hold.routes:
+                self.hold.park(exchange)
+            else:
+                Gate(self, exchange, entry).enter()
 
     def _find(self, method: bytes, path: bytes) -> Lane | Entry:
         """The lane of a route whose requests all go the same way, the entry of any other."""
         entry = self._table.match(method, path)
         if entry.fixed is None or self.equipment.guards(entry):
+            return entry
+        if self.hold is not None and entry.name in self.hold.routes:
             return entry
         lane = self.lane(entry, entry.fixed.upstream)
         guarded = lane.pool.breaker is not None
@@ -227,6 +242,35 @@ class DataPlane:
             return
         exchange.composing = Composing(self, exchange, entry, compose)
         exchange.composing.start()
+
+    # --- holding
+
+    def begin_hold(self, name: str, routes: Iterable[str], bounds: Bounds) -> Hold:
+        """Park the requests of these routes from now on; one hold at a time.
+
+        Raises HoldRefused when there is another.
+        """
+        if self.hold is not None:
+            raise HoldRefused(f"the hold '{self.hold.name}' is in force")
+        self.hold = Hold(self, name, routes, bounds)
+        self._forget_found()
+        return self.hold
+
+    def end_hold(self, hold: Hold) -> None:
+        """Park nothing more; the hold sends on what it has."""
+        if self.hold is hold:
+            self.hold = None
+            self._forget_found()
+
+    def in_flight(self) -> Iterator[Exchange]:
+        """The requests that have been started and are not over."""
+        for connection in self.connections:
+            exchange = connection.answering
+            if exchange is not None and exchange.stage != OVER:
+                yield exchange
+
+    def _forget_found(self) -> None:
+        self._find_cached = lru_cache(CACHED_PATHS)(self._find)
 
     # --- what happens
 

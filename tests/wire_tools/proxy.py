@@ -7,7 +7,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -97,6 +97,11 @@ class Proxy:
 
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(_START_S)
+
+    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Have something that waits done on the proxy's loop."""
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_START_S)
 
     def install(self, config: Config) -> None:
         """Serve by another configuration."""

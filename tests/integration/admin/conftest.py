@@ -78,7 +78,7 @@ class FakeProxy:
     async def keys(self) -> list[dict[str, Any]]:
         return []
 
-    async def reload(self, who: str) -> int:
+    async def reload(self, who: str, hold: str | None = None) -> int:
         self._take("reload", who)
         self.config = load(self.config_path)
         self.generation += 1

@@ -1,0 +1,113 @@
+"""Requests of some routes, parked for a moment: none is sent on or refused, their order is kept.
+
+Bounded in time, number and bytes. A hold that reaches a bound is broken: what it held goes on at
+once, to whoever serves then, and whoever asked for it learns that it did not last.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from strangler_proxy.wire.exchange import HELD, OVER, WAITING, Exchange
+
+if TYPE_CHECKING:
+    from strangler_proxy.wire.plane import DataPlane
+
+_LOOK_AGAIN_S = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long, how many, and how many bytes of them; all for one worker."""
+
+    seconds: float
+    most_requests: int
+    most_bytes: int
+
+
+class Hold:
+    """The requests of some routes in one worker; belongs to its event loop."""
+
+    def __init__(
+        self, plane: "DataPlane", name: str, routes: Iterable[str], bounds: Bounds
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.name = name
+        self.routes = frozenset(routes)
+        self.broken: str | None = None
+        """Why it did not last, in words."""
+        self._plane, self._bounds = plane, bounds
+        self._parked: deque[Exchange] = deque()
+        self._bytes = 0
+        self._began = loop.time()
+        self._sent_before = [exchange for exchange in plane.in_flight() if self._holds(exchange)]
+        self._timer = loop.call_later(bounds.seconds, self._expire)
+
+    def _holds(self, exchange: Exchange) -> bool:
+        return exchange.lane.route in self.routes
+
+    async def drained(self, within_s: float) -> bool:
+        """Wait until all that had been sent before the hold is answered; whether it was in time.
+
+        A client that has left is answered: what its request still does at the upstream cannot be
+        seen from here, and a fence at the database must be ready for it.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        while self.broken is None:
+            self._sent_before = [each for each in self._sent_before if each.stage != OVER]
+            if not self._sent_before:
+                return True
+            if loop.time() >= until:
+                return False
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return False
+
+    def park(self, exchange: Exchange) -> None:
+        """Keep a request here. Its body is read no further than what has come with its head."""
+        bounds = self._bounds
+        if len(self._parked) >= bounds.most_requests:
+            self._parked = deque(each for each in self._parked if each.stage == HELD)
+        exchange.stage = HELD
+        exchange.client.wait_forever()  # the hold has a bound of its own
+        self._parked.append(exchange)
+        self._bytes += exchange.pending_bytes
+        if len(self._parked) > bounds.most_requests:
+            self._break(f"more than {bounds.most_requests} requests came")
+        elif self._bytes > bounds.most_bytes:
+            self._break(f"more than {bounds.most_bytes} bytes came")
+
+    def extend(self, seconds: float) -> None:
+        """Let it last this long from now, if that is longer: its end is under way."""
+        if self.broken is None:
+            loop = asyncio.get_running_loop()
+            until = max(self._timer.when(), loop.time() + seconds)
+            self._timer.cancel()
+            self._timer = loop.call_at(until, self._expire)
+
+    def release(self) -> dict[str, Any]:
+        """Send on what is held, in the order in which it came, to whoever serves now.
+
+        Returns how many requests were held, and for how long the hold lasted, in seconds.
+        """
+        self._timer.cancel()
+        parked, self._parked = self._parked, deque()
+        self._plane.end_hold(self)
+        sent = 0
+        for exchange in parked:
+            if exchange.stage == HELD:  # else the client has left
+                sent += 1
+                exchange.stage = WAITING
+                self._plane.dispatch(exchange)
+        lasted_s = asyncio.get_running_loop().time() - self._began
+        return {"held": sent, "lasted_s": lasted_s, "broken": self.broken}
+
+    def _expire(self) -> None:
+        self._break(f"it was not ended within {self._bounds.seconds:g} s")
+
+    def _break(self, why: str) -> None:
+        self.broken = why
+        self._plane.note("hold-broken", "", told=f"the hold '{self.name}' is broken: {why}")
+        self.release()

@@ -24,3 +24,7 @@ class HandoverRefused(HandoverFault):
 
 class LockBusy(HandoverFault):
     """Writers kept a table for longer than was waited, or another mover runs this move."""
+
+
+class Clash(HandoverFault):
+    """A row was refused by a constraint of its table: a unique key, a reference, a check."""

@@ -3,11 +3,10 @@
 All begin with `strangler_`, hold the move's name, and fit PostgreSQL's 63 bytes.
 """
 
+import re
 import zlib
 
 from strangler_proxy.handover.databases.port import TableName
-
-LONGEST_MOVE = 24
 
 
 def change_table(move: str) -> str:
@@ -25,6 +24,14 @@ def checkpoint_table(move: str) -> str:
     return f"strangler_{move}_checkpoint"
 
 
-def trigger(move: str, table: TableName, event: str) -> str:
-    """A trigger of capture; MySQL and SQLite keep triggers of all tables in one namespace."""
-    return f"strangler_{move}_{zlib.crc32(str(table).encode()):08x}_{event}"
+def trigger(move: str, table: TableName, definition: str, event: str) -> str:
+    """A trigger of capture, named by what it does: a changed definition is another trigger.
+
+    MySQL and SQLite keep the triggers of all tables in one namespace.
+    """
+    return f"strangler_{move}_{zlib.crc32(f'{table} {definition}'.encode()):08x}_{event}"
+
+
+def is_trigger(move: str, name: str) -> bool:
+    """Whether this trigger or function is of this move's capture, and of no other's."""
+    return re.fullmatch(rf"strangler_{re.escape(move)}_[0-9a-f]{{8}}_[a-z]{{3}}", name) is not None

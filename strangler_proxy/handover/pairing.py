@@ -189,7 +189,7 @@ def _merges(cell: Cell) -> bool:
     """Whether different texts may be equal by the column's collation."""
     collation = (cell.column.collation or "" if cell.column else "").lower()
     declared = cell.column.declared if cell.column else ""
-    return declared == "citext" or collation.endswith(("_ci", "_ai", "_cs"))
+    return declared == "citext" or collation.endswith(("_ci", "_ai", "_cs", "nocase", "rtrim"))
 
 
 def _unfilled(tables: _Tables, cells: list[tuple[Cell, Cell]]) -> Iterator[str]:

@@ -223,6 +223,9 @@ class Dialect(Protocol):
     def page_parameters(self, raw_key: Sequence[Any]) -> Sequence[Any]:
         """Parameters of a page behind this raw key."""
 
+    def literal(self, text: str) -> str:
+        """Text as a string in SQL, escaped."""
+
     def captured_key(self, side: Side, row: str) -> str:
         """The raw key as `keys.encode` writes it, of a row named NEW, OLD, or an alias."""
 
@@ -231,8 +234,10 @@ class Session(Protocol):
     """One connection, of one thread at a time. Outside transactions each statement commits.
 
     Opened with a mover's name, everything it does in `transaction` is left out by that move's
-    capture, and passes its fences. Every statement has a time limit. A lost or refused connection
-    raises DatabaseUnreachable from any method; other faults of the database are the driver's own.
+    capture, and passes its fences. Every statement has a time limit. Any method may raise
+    DatabaseUnreachable (connection lost or refused), LockBusy (somebody else keeps what it needs,
+    or a deadlock: the transaction is rolled back and may be tried again), Clash (a constraint
+    refuses a row); other faults of the database are the driver's own.
     """
 
     raw: Any

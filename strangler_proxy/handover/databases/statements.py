@@ -42,6 +42,10 @@ class Statements:
         quoted = self.quote(name.name)
         return f"{self.quote(name.schema)}.{quoted}" if name.schema else quoted
 
+    def literal(self, text: str) -> str:
+        """Text as a string in SQL, escaped."""
+        return self.escaped("'" + text.replace("'", "''") + "'")
+
     def insert(self, side: Side, rows: int = 1) -> str:
         """INSERT of whole rows."""
         columns = ", ".join(self.quote(cell.name) for cell in side.cells)

@@ -40,6 +40,10 @@ class MysqlDialect(Statements):
         """In backticks."""
         return "`" + identifier.replace("`", "``").replace("%", "%%") + "`"
 
+    def literal(self, text: str) -> str:
+        """Backslashes mean something here."""
+        return super().literal(text.replace("\\", "\\\\"))
+
     def read(self, cell: Cell) -> Reading:
         """As the driver gives it; what it leaves as text or as a span of time is made neutral."""
         if cell.column is None:
@@ -106,6 +110,8 @@ def _writing(kind: Kind, column: Column) -> Convert | None:
 
 def _captured(cell: Cell, value: str) -> str:
     declared = cell.column.declared if cell.column else ""
+    if declared.startswith("bit"):
+        return f"{value} + 0"
     if "binary" in declared or "blob" in declared:
         return f"JSON_OBJECT('hex', HEX({value}))"
     if declared.startswith("decimal"):

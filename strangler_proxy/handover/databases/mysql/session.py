@@ -17,6 +17,7 @@ from strangler_proxy.handover.databases.mysql.dialect import MysqlDialect
 from strangler_proxy.handover.databases.mysql.schema import describe
 from strangler_proxy.handover.databases.port import DatabaseKind, Row, Table, TableName
 from strangler_proxy.handover.faults import (
+    Clash,
     DatabaseUnreachable,
     HandoverFault,
     HandoverRefused,
@@ -103,7 +104,11 @@ class MysqlSession:
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each row; the driver sends an INSERT's rows together."""
         with self._told(), self.raw.cursor() as cursor:
-            cursor.executemany(sql, rows)
+            if "%%" in sql:  # the driver would leave it doubled behind VALUES
+                for row in rows:
+                    cursor.execute(sql, row)
+            else:
+                cursor.executemany(sql, list(rows))
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Every row."""
@@ -185,6 +190,7 @@ class MysqlSession:
             self.execute("SET max_statement_time = %s", (statement_s,))
         else:
             self.execute("SET max_execution_time = %s", (seconds * 1000,))
+            self.execute("SET information_schema_stats_expiry = 0")  # CREATE_TIME as it is now
         # Statement-based logs refuse writes at this level.
         if not self.scalar("SELECT @@log_bin AND @@binlog_format = 'STATEMENT'"):
             self.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
@@ -204,6 +210,8 @@ class MysqlSession:
             code = fault.args[0] if fault.args else 0
             if code in _BUSY:
                 raise LockBusy(f"{self._shown}: {_words(fault)}") from fault
+            if isinstance(fault, pymysql.err.IntegrityError):
+                raise Clash(f"{self._shown}: {_words(fault)}") from fault
             if code in _LATE:
                 raise HandoverFault(f"{self._shown}: {_words(fault)}") from fault
             if code in _LOST or not self.raw.open:

@@ -16,7 +16,7 @@ from psycopg import errors
 from strangler_proxy.handover.databases.port import DatabaseKind, Row, Table, TableName
 from strangler_proxy.handover.databases.postgresql.dialect import PostgresqlDialect
 from strangler_proxy.handover.databases.postgresql.schema import describe
-from strangler_proxy.handover.faults import DatabaseUnreachable, HandoverFault, LockBusy
+from strangler_proxy.handover.faults import Clash, DatabaseUnreachable, HandoverFault, LockBusy
 
 _CONNECT_S = 10
 _LOCKS = 0x5374_7261  # 'Stra': a class of advisory locks of one's own
@@ -176,6 +176,8 @@ class PostgresqlSession:
             raise LockBusy(f"{self._shown}: {_first_line(fault)}") from fault
         except errors.QueryCanceled as fault:
             raise HandoverFault(f"{self._shown}: {_first_line(fault)}") from fault
+        except errors.IntegrityError as fault:
+            raise Clash(f"{self._shown}: {_first_line(fault)}") from fault
         except psycopg.Error as fault:
             if self.raw.closed:
                 raise DatabaseUnreachable(

@@ -59,9 +59,10 @@ def describe(rows: Rows, name: TableName) -> Table:
     alias = len(key) == 1 and any(
         column[4] and column[1].upper() == "INTEGER" for column in columns
     )
+    collations = _key_collations(rows, name)
     return Table(
         TableName(None, name.name),
-        tuple(_column(column, alias) for column in columns if column[5] != 1),
+        tuple(_column(column, alias, collations) for column in columns if column[5] != 1),
         tuple(key),
         _unique(rows, name),
         _foreign_keys(rows, name),
@@ -76,7 +77,18 @@ def _refuse_what_is_no_table(name: TableName, found: list[Row]) -> None:
         raise HandoverRefused(f"{name} is no ordinary table, and its changes cannot be captured")
 
 
-def _column(row: Row, alias: bool) -> Column:
+def _key_collations(rows: Rows, name: TableName) -> dict[str, str]:
+    """Collations other than BINARY of columns in unique keys: there two texts may be one key."""
+    return dict(
+        rows(
+            "SELECT x.name, x.coll FROM pragma_index_list(?) l, pragma_index_xinfo(l.name) x "
+            "WHERE l.\"unique\" AND x.key AND x.name IS NOT NULL AND upper(x.coll) <> 'BINARY'",
+            (name.name,),
+        )
+    )
+
+
+def _column(row: Row, alias: bool, collations: dict[str, str]) -> Column:
     name, declared, not_null, default, key, hidden = row
     scale = _LENGTH.search(declared)
     row_id = bool(key and alias)
@@ -88,6 +100,7 @@ def _column(row: Row, alias: bool) -> Column:
         generated=hidden in (2, 3),
         identity=row_id,
         scale=int(scale[1]) if scale else None,
+        collation=collations.get(name),
         has_default=default is not None or row_id,
     )
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from strangler_proxy.handover.databases.port import DatabaseKind, Row, Table, TableName
 from strangler_proxy.handover.databases.sqlite.dialect import SqliteDialect
 from strangler_proxy.handover.databases.sqlite.schema import describe
-from strangler_proxy.handover.faults import DatabaseUnreachable, HandoverFault, LockBusy
+from strangler_proxy.handover.faults import Clash, DatabaseUnreachable, HandoverFault, LockBusy
 from strangler_proxy.handover.naming import mover_table
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -192,14 +192,16 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as fault:
         raise _fault(path, fault) from fault
+    except sqlite3.IntegrityError as fault:
+        raise Clash(f"{path}: {fault}") from fault
     except sqlite3.DatabaseError as fault:
-        if (fault.sqlite_errorcode or 0) & 0xFF in _LOST:
+        if _code(fault) in _LOST:
             raise _fault(path, fault) from fault
         raise
 
 
 def _fault(path: Path, fault: sqlite3.Error) -> Exception:
-    code = (getattr(fault, "sqlite_errorcode", None) or 0) & 0xFF
+    code = _code(fault)
     if code in _BUSY:
         return LockBusy(f"{path} is kept locked by another connection")
     if code in _LOST:
@@ -207,3 +209,8 @@ def _fault(path: Path, fault: sqlite3.Error) -> Exception:
     if code == sqlite3.SQLITE_INTERRUPT:
         return HandoverFault(f"{path}: a statement took longer than it may")
     return fault
+
+
+def _code(fault: sqlite3.Error) -> int:
+    """The primary result code: the module itself raises errors that have none."""
+    return (getattr(fault, "sqlite_errorcode", None) or 0) & 0xFF

@@ -1,0 +1,195 @@
+"""Record which rows of the moved tables change, in the transactions that change them.
+
+Triggers put a changed row's key into a change table. When `install` returns, every transaction that
+commits from then on has its entries there, also one that began before: whatever had written a
+table without its trigger had ended before the trigger was made. So a snapshot that begins later,
+together with the entries, misses nothing.
+
+Each trigger is made by itself and waits only a moment for writers, who would queue up behind it;
+then it lets them through and tries again. Killed in between, `install` and `remove` are run again.
+
+What capture cannot see: TRUNCATE and ALTER on MySQL (fingerprint.py shows them), triggers that
+somebody drops or switches off (`missing` shows them), and writes of a role that is a superuser and
+sets the mover's mark.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+from strangler_proxy.handover.databases.keys import decode
+from strangler_proxy.handover.databases.mysql.capture import MysqlCapture
+from strangler_proxy.handover.databases.port import Database, Row, Session, Side
+from strangler_proxy.handover.databases.postgresql.capture import PostgresqlCapture
+from strangler_proxy.handover.databases.sqlite.capture import SqliteCapture
+from strangler_proxy.handover.databases.triggers import CaptureSql, Installed, Trigger
+from strangler_proxy.handover.faults import HandoverRefused, LockBusy
+from strangler_proxy.handover.naming import change_table
+
+_SQL: dict[str, CaptureSql] = {
+    "sqlite": SqliteCapture(),
+    "postgresql": PostgresqlCapture(),
+    "mysql": MysqlCapture(),
+}
+_DELETED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a trigger waits for writers, lets them through, and in all."""
+
+    lock_s: float = 1.0
+    pause_s: float = 1.0
+    whole_s: float = 60.0
+
+
+PATIENCE = Patience()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change: its number, the source table's name, and the raw key of the row."""
+
+    id: int
+    table: str
+    key: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Changes that wait: how many, and when the oldest was made (seconds since 1970)."""
+
+    entries: int
+    oldest_at: float | None
+
+
+class Capture:
+    """One move's capture at one database; `sides` are its tables there, all of them."""
+
+    def __init__(self, database: Database, move: str, sides: Sequence[Side]) -> None:
+        self._database = database
+        self._move = move
+        self._sides = tuple(sides)
+        self._home = sides[0].table.name.schema
+        self._sql = _SQL[database.kind]
+        prefix = f"{database.dialect.quote(self._home)}." if self._home else ""
+        self.changes = prefix + database.dialect.quote(change_table(move))
+        """The change table's name in SQL."""
+
+    def install(
+        self,
+        patience: Patience = PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Make what is missing, and drop triggers of an earlier definition.
+
+        Raises LockBusy when writers keep a table all the time, HandoverRefused for tables whose
+        changes no trigger could see.
+        """
+        retry = _Retry(patience, clock, pause)
+        with closing(self._database.session(self._move, patience.lock_s)) as session:
+            retry(partial(self._run, session, self._sql.tables(self._move, self._home)))
+            wanted = self._wanted(session)
+            there = {each.name for each in self._installed(session) if each.fires}
+            for trigger in wanted:
+                if trigger.name not in there:
+                    retry(partial(self._run, session, trigger.create))
+            self._drop(session, retry, {trigger.name for trigger in wanted})
+
+    def remove(
+        self,
+        patience: Patience = PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Leave nothing of this capture, with the entries that still wait."""
+        retry = _Retry(patience, clock, pause)
+        with closing(self._database.session(self._move, patience.lock_s)) as session:
+            self._drop(session, retry, set())
+            # Last: a trigger without its table would fail the writers.
+            retry(partial(self._run, session, self._sql.drop_tables(self._move, self._home)))
+
+    def missing(self, session: Session) -> tuple[str, ...]:
+        """Triggers that are not there or do not fire for everybody, as sentences."""
+        there = {each.name: each.fires for each in self._installed(session)}
+        return tuple(
+            f"{trigger.table}: the trigger {trigger.name} "
+            + ("is switched off" if trigger.name in there else "is not there")
+            for trigger in self._wanted(session)
+            if not there.get(trigger.name)
+        )
+
+    def entries(self, session: Session, most: int) -> list[Entry]:
+        """Changes that wait, lowest numbers first: not after any number, for low ones come late.
+
+        Raises HandoverRefused at a poison entry: a table was truncated.
+        """
+        rows = session.rows(
+            f"SELECT id, tbl, row_key FROM {self.changes} ORDER BY id LIMIT {most:d}"  # noqa: S608
+        )
+        emptied = sorted({table for _, table, key in rows if key is None})
+        if emptied:
+            raise HandoverRefused(
+                f"{table} was truncated, which names no rows: start its move again"
+                for table in emptied
+            )
+        return [Entry(number, table, decode(key)) for number, table, key in rows]
+
+    def forget(self, session: Session, entries: Sequence[Entry]) -> None:
+        """Delete exactly these entries.
+
+        Never again without reading anew: a number may be given again once it is free.
+        """
+        mark = session.dialect.placeholder
+        with session.transaction():
+            for start in range(0, len(entries), _DELETED_AT_ONCE):
+                some = [entry.id for entry in entries[start : start + _DELETED_AT_ONCE]]
+                marks = ", ".join([mark] * len(some))
+                session.execute(f"DELETE FROM {self.changes} WHERE id IN ({marks})", some)  # noqa: S608
+
+    def backlog(self, session: Session) -> Backlog:
+        """How much waits."""
+        ((entries, oldest),) = session.rows(f"SELECT count(*), min(at) FROM {self.changes}")  # noqa: S608
+        return Backlog(entries, oldest)
+
+    def _wanted(self, session: Session) -> Sequence[Trigger]:
+        return self._sql.triggers(session, self._move, self._home, self._sides)
+
+    def _installed(self, session: Session) -> Sequence[Installed]:
+        return self._sql.installed(session, self._move, self._home)
+
+    def _drop(self, session: Session, retry: "_Retry", keep: set[str]) -> None:
+        for each in self._installed(session):
+            if each.name not in keep:
+                retry(partial(self._run, session, each.drop))
+
+    def _run(self, session: Session, statements: Sequence[str]) -> None:
+        if not self._sql.transactional:
+            for statement in statements:
+                session.execute(statement)
+            return
+        with session.transaction():
+            for statement in statements:
+                session.execute(statement)
+
+
+class _Retry:
+    """Do something again while writers are in its way, with pauses in which they go on."""
+
+    def __init__(
+        self, patience: Patience, clock: Callable[[], float], pause: Callable[[float], None]
+    ) -> None:
+        self._patience, self._clock, self._pause = patience, clock, pause
+        self._deadline = clock() + patience.whole_s
+
+    def __call__(self, act: Callable[[], None]) -> None:
+        while True:
+            try:
+                return act()
+            except LockBusy:
+                if self._clock() + self._patience.pause_s > self._deadline:
+                    raise
+            self._pause(self._patience.pause_s)

@@ -1,0 +1,125 @@
+"""Capture in PostgreSQL: one row trigger and one TRUNCATE trigger for each table.
+
+Row triggers and not statement triggers, because changes that a subscription applies fire only
+those; ENABLE ALWAYS, because they fire also where session_replication_role is replica. The
+functions run as the mover's role with a search path of their own, so a writer needs no right on the
+change table and can put nothing in its way.
+
+CREATE TRIGGER waits for every transaction that has written the table, and those that come later
+see the trigger: when it returns, no change is under way that it does not record.
+"""
+
+from collections.abc import Sequence
+
+from strangler_proxy.handover.databases.port import Session, Side
+from strangler_proxy.handover.databases.postgresql.dialect import PostgresqlDialect
+from strangler_proxy.handover.databases.triggers import Installed, Trigger
+from strangler_proxy.handover.naming import change_table, is_trigger, trigger
+
+_SQL = PostgresqlDialect()
+_TRIGGERS = """
+SELECT t.tgname, t.tgenabled::text, n.nspname, c.relname FROM pg_trigger t
+JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT t.tgisinternal AND t.tgname LIKE 'strangler_%%'
+"""
+_FUNCTIONS = """
+SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = %s AND p.proname LIKE 'strangler_%%'
+"""
+
+
+class PostgresqlCapture:
+    """See triggers.CaptureSql."""
+
+    transactional = True
+
+    def tables(self, move: str, home: str | None) -> Sequence[str]:
+        """Numbers come from a sequence: a low one may be committed late."""
+        return (
+            f"CREATE TABLE IF NOT EXISTS {_in(home, change_table(move))} "
+            "(id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
+            "at double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()), "
+            "tbl text NOT NULL, row_key text)",
+        )
+
+    def drop_tables(self, move: str, home: str | None) -> Sequence[str]:
+        """The change table."""
+        return (f"DROP TABLE IF EXISTS {_in(home, change_table(move))}",)
+
+    def triggers(
+        self, session: Session, move: str, home: str | None, sides: Sequence[Side]
+    ) -> Sequence[Trigger]:
+        """Two for each table."""
+        return [
+            made
+            for side in sides
+            for made in (_rows(move, home, side), _truncated(move, home, side))
+        ]
+
+    def installed(self, session: Session, move: str, home: str | None) -> Sequence[Installed]:
+        """By the catalogue; functions without a trigger count as triggers that do not fire."""
+        found = {}
+        for (name,) in session.rows(_FUNCTIONS, (home,)):
+            if is_trigger(move, name):
+                found[name] = Installed(name, False, (_drop_function(home, name),))
+        for name, enabled, schema, table in session.rows(_TRIGGERS):
+            if is_trigger(move, name):
+                drop = f"DROP TRIGGER IF EXISTS {_SQL.quote(name)} ON {_in(schema, table)}"
+                found[name] = Installed(name, enabled == "A", (drop, _drop_function(home, name)))
+        return list(found.values())
+
+
+def _in(schema: str | None, name: str) -> str:
+    return f"{_SQL.quote(schema)}.{_SQL.quote(name)}" if schema else _SQL.quote(name)
+
+
+def _drop_function(home: str | None, name: str) -> str:
+    return f"DROP FUNCTION IF EXISTS {_in(home, name)}()"
+
+
+def _rows(move: str, home: str | None, side: Side) -> Trigger:
+    old, new = (_SQL.captured_key(side, row) for row in ("OLD", "NEW"))
+    body = f"""
+        DECLARE before text; after text;
+        BEGIN
+          IF TG_OP <> 'INSERT' THEN before := {old}; END IF;
+          IF TG_OP <> 'DELETE' THEN after := {new}; END IF;
+          IF before IS NOT NULL THEN {_entry(move, home, side, "before")}; END IF;
+          IF after IS DISTINCT FROM before AND after IS NOT NULL THEN
+            {_entry(move, home, side, "after")};
+          END IF;
+          RETURN NULL;
+        END"""
+    events = "AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW"
+    return _trigger(move, home, side, events, "row", body)
+
+
+def _truncated(move: str, home: str | None, side: Side) -> Trigger:
+    body = f"BEGIN {_entry(move, home, side, 'NULL')}; RETURN NULL; END"
+    return _trigger(move, home, side, "AFTER TRUNCATE ON {} FOR EACH STATEMENT", "tru", body)
+
+
+def _entry(move: str, home: str | None, side: Side, key: str) -> str:
+    changes, table = _in(home, change_table(move)), _SQL.literal(str(side.table.name))
+    return f"INSERT INTO {changes} (tbl, row_key) VALUES ({table}, {key})"  # noqa: S608
+
+
+def _trigger(
+    move: str, home: str | None, side: Side, events: str, event: str, body: str
+) -> Trigger:
+    name = trigger(move, side.table.name, body, event)
+    table, function = _SQL.table(side.table.name), _in(home, name)
+    others = f"current_setting('strangler.mover', true) IS DISTINCT FROM {_SQL.literal(move)}"
+    return Trigger(
+        name,
+        side.table.name,
+        (
+            f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql "
+            "SECURITY DEFINER SET search_path = pg_catalog, pg_temp "
+            f"AS $strangler${body}$strangler$",
+            f"DROP TRIGGER IF EXISTS {name} ON {table}",
+            f"CREATE TRIGGER {name} {events.format(table)} WHEN ({others}) "
+            f"EXECUTE FUNCTION {function}()",
+            f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}",
+        ),
+    )

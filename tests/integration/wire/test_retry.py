@@ -201,6 +201,50 @@ def test_nothing_of_an_answer_that_is_thrown_away_is_seen(
     assert bench.proxy.in_use() == 0
 
 
+@pytest.mark.parametrize(
+    "surplus", [b"\0", b"surplus", b"H", b"\n", b"HTTP/1.1 200 OK\r\n\0: \r\n"]
+)
+def test_surplus_that_comes_once_the_connection_is_lent_again_spoils_no_request(
+    bench: Bench, surplus: bytes
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.echo(peer.request())
+        if peer.number == 0:
+            peer.request()  # lent again: now it is too late to see that it must not be
+            peer.send(surplus)
+            if surplus.startswith(b"sur"):
+                peer.gone()
+        else:
+            peer.echo(peer.request())
+
+    upstream = bench.before(script, {"breaker": {"failures": 1}})
+    client = bench.client()
+    assert client.ask("/1").status == 200
+    assert client.ask("/2").json()["connection"] == 1
+    assert upstream.targets == ["/1", "/2", "/2"]
+    breaker = bench.proxy.plane.pools["monolith"].breaker
+    assert breaker is not None
+    assert breaker.state(bench.proxy.plane.now) == "closed"
+
+
+def test_garbage_on_every_connection_is_a_failure_all_the_same(bench: Bench) -> None:
+    def script(peer: Peer) -> None:
+        peer.echo(peer.request())
+        peer.request()
+        peer.send(b"garbage\r\n\r\n")
+
+    upstream = bench.before(lambda peer: script(peer) if not peer.number else garble(peer))
+    client = bench.client()
+    assert client.ask("/1").status == 200
+    assert client.ask("/2").status == 502
+    assert upstream.targets == ["/1", "/2", "/2"]
+
+
+def garble(peer: Peer) -> None:
+    peer.request()
+    peer.send(b"garbage\r\n\r\n")
+
+
 def test_pause_grows_and_is_as_long_as_drawn(bench: Bench) -> None:
     came: list[float] = []
 

@@ -25,6 +25,7 @@ from strangler_proxy.handover.faults import (
 )
 
 _CONNECT_S = 10
+_LOCKS_FIRST_S = 1  # a wait for a lock is told as one
 _PATIENCE_S = 10  # the server's own time limits come first
 _BUSY = (ER.LOCK_WAIT_TIMEOUT, ER.LOCK_DEADLOCK)
 _LATE = (1969, 3024)  # MariaDB's max_statement_time, MySQL's max_execution_time
@@ -187,9 +188,9 @@ class MysqlSession:
             "SET innodb_lock_wait_timeout = %s, lock_wait_timeout = %s", (seconds, seconds)
         )
         if maria:
-            self.execute("SET max_statement_time = %s", (statement_s,))
+            self.execute("SET max_statement_time = %s", (statement_s + _LOCKS_FIRST_S,))
         else:
-            self.execute("SET max_execution_time = %s", (seconds * 1000,))
+            self.execute("SET max_execution_time = %s", ((seconds + _LOCKS_FIRST_S) * 1000,))
             self.execute("SET information_schema_stats_expiry = 0")  # CREATE_TIME as it is now
         # Statement-based logs refuse writes at this level.
         if not self.scalar("SELECT @@log_bin AND @@binlog_format = 'STATEMENT'"):

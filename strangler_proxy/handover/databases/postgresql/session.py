@@ -19,6 +19,7 @@ from strangler_proxy.handover.databases.postgresql.schema import describe
 from strangler_proxy.handover.faults import Clash, DatabaseUnreachable, HandoverFault, LockBusy
 
 _CONNECT_S = 10
+_LOCKS_FIRST_MS = 1_000  # a wait for a lock is told as one
 _LOCKS = 0x5374_7261  # 'Stra': a class of advisory locks of one's own
 _MAY_FREE = "SELECT has_parameter_privilege(current_user, 'session_replication_role', 'SET')"
 _MAY_FREE_BEFORE_15 = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
@@ -66,7 +67,7 @@ class PostgresqlSession:
                 " set_config('statement_timeout', %s, false),"
                 " set_config('lock_timeout', %s, false),"
                 " set_config('idle_in_transaction_session_timeout', '0', false)",
-                (str(milliseconds), str(milliseconds)),
+                (str(milliseconds + _LOCKS_FIRST_MS), str(milliseconds)),
             )
             later = self.raw.info.server_version >= 150_000
             self._free = bool(self.scalar(_MAY_FREE if later else _MAY_FREE_BEFORE_15))

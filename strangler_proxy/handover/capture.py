@@ -90,7 +90,7 @@ class Capture:
         changes no trigger could see.
         """
         retry = _Retry(patience, clock, pause)
-        with closing(self._database.session(self._move, patience.lock_s)) as session:
+        with closing(self._database.session(statement_s=patience.lock_s)) as session:
             retry(partial(self._run, session, self._sql.tables(self._move, self._home)))
             wanted = self._wanted(session)
             there = {each.name for each in self._installed(session) if each.fires}
@@ -107,7 +107,7 @@ class Capture:
     ) -> None:
         """Leave nothing of this capture, with the entries that still wait."""
         retry = _Retry(patience, clock, pause)
-        with closing(self._database.session(self._move, patience.lock_s)) as session:
+        with closing(self._database.session(statement_s=patience.lock_s)) as session:
             self._drop(session, retry, set())
             # Last: a trigger without its table would fail the writers.
             retry(partial(self._run, session, self._sql.drop_tables(self._move, self._home)))

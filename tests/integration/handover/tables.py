@@ -33,7 +33,7 @@ WIDE = {
         price numeric(20, 4), ratio double precision, data bytea, open boolean,
         "made at" timestamptz, day date, hour time, ref uuid, "more%%" json,
         letters bigint GENERATED ALWAYS AS (length(code)) STORED, PRIMARY KEY (id, code))""",
-    "mysql": """CREATE TABLE wide (id bigint NOT NULL, 
+    "mysql": """CREATE TABLE wide (id bigint NOT NULL,
         code varchar(40) COLLATE utf8mb4_bin NOT NULL,
         price decimal(20, 4), ratio double, data longblob, open tinyint(1), `made at` datetime(6),
         day date, hour time(6), ref char(36), `more%%` json,

@@ -29,12 +29,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from strangler_proxy.handover.databases.port import Database, Pair, Row, Session
-from strangler_proxy.handover.faults import HandoverRefused
+from strangler_proxy.handover.faults import Clash, HandoverRefused
 from strangler_proxy.handover.loading.ahead import ahead
 from strangler_proxy.handover.loading.batch import Batch, shown
 from strangler_proxy.handover.loading.checkpoint import Checkpoint, Checkpoints
 from strangler_proxy.handover.loading.estimate import estimate
-from strangler_proxy.handover.loading.refusal import is_clash, is_refusal
+from strangler_proxy.handover.loading.refusal import is_refusal
 from strangler_proxy.handover.loading.sources import choose_source
 from strangler_proxy.handover.loading.targets import Target, choose_target
 from strangler_proxy.handover.pages import Cursor, PageSize
@@ -53,6 +53,8 @@ class Limits:
     rows_per_s: float | None = None
     patience: Patience = field(default_factory=Patience)
     statement_s: float = 60.0
+    most_left: int = 1_000
+    """Rows of a table that may be left to the tail because of a clash."""
 
 
 def backfill(
@@ -96,7 +98,7 @@ class _Copy:
 
     def run(self, checkpoint: Checkpoint) -> None:
         self.size = PageSize(self.limits.budget_s)
-        writer = _Writer(self.pair, self.session, self.checkpoints, self.later, checkpoint.plain)
+        writer = _Writer(self, checkpoint.plain)
         name = str(self.pair.source.table.name)
         meter = Meter(name, None, checkpoint.rows, self.clock())
         with ahead(lambda stop: self._pages(checkpoint.after, stop)) as found:
@@ -148,15 +150,13 @@ class _Copy:
 class _Writer:
     """Puts pages in place, each with its checkpoint."""
 
-    pair: Pair
-    session: Session
-    checkpoints: Checkpoints
-    later: Later
+    copy: _Copy
     plain: bool
+    left: int = field(default=0, init=False)
     target: Target = field(init=False)
 
     def __post_init__(self) -> None:
-        self.target = choose_target(self.session, self.pair.target)
+        self.target = choose_target(self.copy.session, self.copy.pair.target)
 
     def put(self, batch: Batch) -> None:
         """The whole page; where the target refuses it, by ever smaller parts down to the row."""
@@ -170,19 +170,26 @@ class _Writer:
         if len(batch) > 1:
             for half in batch.halves():
                 self._merge(half)
-        elif is_clash(fault):
-            self.later(self.pair, batch.last)
-            with self.session.transaction():
-                self.checkpoints.advance(self.pair, batch.last, 1)
-        else:
-            row = f"table {self.pair.source.table.name}, row {shown(batch.last)}"
-            raise HandoverRefused(f"{row}: {_first_line(fault)}") from fault
+            return
+        self.left += 1
+        if not isinstance(fault, Clash) or self.left > self.copy.limits.most_left:
+            raise HandoverRefused(self._sentence(batch.last, fault)) from fault
+        self.copy.later(self.copy.pair, batch.last)
+        with self.copy.session.transaction():
+            self.copy.checkpoints.advance(self.copy.pair, batch.last, 1)
+
+    def _sentence(self, key: Row, fault: Exception) -> str:
+        row = f"table {self.copy.pair.source.table.name}, row {shown(key)}: {_first_line(fault)}"
+        if self.left > self.copy.limits.most_left:
+            # So many are no effect of concurrent changes but a constraint that the source has not.
+            return f"{row}; {self.copy.limits.most_left} rows before it were refused as well"
+        return row
 
     def _tried(self, put: Callable[[Sequence[bytes]], None], batch: Batch) -> Exception | None:
         try:
-            with self.session.transaction():
+            with self.copy.session.transaction():
                 put(batch.lines)
-                self.checkpoints.advance(self.pair, batch.last, len(batch))
+                self.copy.checkpoints.advance(self.copy.pair, batch.last, len(batch))
         except Exception as fault:
             if not is_refusal(fault):
                 raise

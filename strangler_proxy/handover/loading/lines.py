@@ -13,7 +13,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from strangler_proxy.handover.databases.port import Convert, Kind, Row
+from strangler_proxy.handover.databases.port import Kind, Row
 
 NULL = "\\N"
 
@@ -61,17 +61,15 @@ def encode(kinds: Sequence[Kind], rows: Iterable[Row]) -> list[bytes]:
 
 def parse(kinds: Sequence[Kind], lines: Iterable[bytes]) -> list[Row]:
     """Rows of neutral values out of lines; ValueError for what is none of its kind."""
-    readers: list[Convert | None] = [_READ.get(kind) for kind in kinds]
-    rows = []
-    for line in lines:
-        texts = fields(line)
-        rows.append(
-            tuple(
-                text if text is None or read is None else _read(read, text)
-                for read, text in zip(readers, texts, strict=True)
-            )
-        )
-    return rows
+    return [values(kinds, fields(line)) for line in lines]
+
+
+def values(kinds: Sequence[Kind], texts: Sequence[str | None]) -> Row:
+    """Neutral values of fields' texts; ValueError for what is none of its kind."""
+    return tuple(
+        text if text is None or kind not in _READ else _read(_READ[kind], text)
+        for kind, text in zip(kinds, texts, strict=True)
+    )
 
 
 def fields(line: bytes) -> list[str | None]:

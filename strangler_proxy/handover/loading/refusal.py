@@ -1,13 +1,6 @@
-"""Why a database did not take rows: by what its driver raised. Pure, and imports no driver."""
+"""Whether a database did not take rows, by what was raised. Pure, and imports no driver."""
 
-from typing import Any
-
-from strangler_proxy.handover.faults import HandoverRefused
-
-_CLASHES_SQLSTATE = frozenset(("23505", "23503", "23P01"))  # unique, foreign key, exclusion
-# Duplicate key, no such parent; and NULL, which the port's upsert makes of another clash.
-_CLASHES_MYSQL = frozenset((1048, 1062, 1216, 1452, 1586))
-_CLASHES_SQLITE = frozenset((787, 1555, 2067, 2579))  # foreign key, primary key, unique, rowid
+from strangler_proxy.handover.faults import Clash, HandoverRefused
 
 
 class RowsRefused(ValueError):
@@ -17,19 +10,9 @@ class RowsRefused(ValueError):
 def is_refusal(fault: BaseException) -> bool:
     """Whether the rows were at fault, rather than the connection or the statement.
 
-    PEP 249 names these classes; each driver has its own of the same name.
+    PEP 249 names the classes of drivers; each driver has its own of the same name.
     """
-    if isinstance(fault, ValueError | ArithmeticError | HandoverRefused):
+    if isinstance(fault, Clash | HandoverRefused | ValueError | ArithmeticError):
         return True
     names = {base.__name__ for base in type(fault).__mro__}
     return bool(names & {"IntegrityError", "DataError"})
-
-
-def is_clash(fault: BaseException) -> bool:
-    """Whether another row is in the way, or one that is referred to is not there yet."""
-    if getattr(fault, "sqlstate", None) in _CLASHES_SQLSTATE:
-        return True
-    if getattr(fault, "sqlite_errorcode", None) in _CLASHES_SQLITE:
-        return True
-    first: Any = fault.args[0] if fault.args else None
-    return "IntegrityError" in type(fault).__name__ and first in _CLASHES_MYSQL

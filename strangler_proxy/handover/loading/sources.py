@@ -52,7 +52,7 @@ class CopySource:
         self._side = side
 
     def page(self, after: Row | None, rows: int) -> Batch:
-        """Raw keys are the fields' texts: PostgreSQL reads them as the key's own types."""
+        """Raw keys come out of the lines: no value here needs a conversion, so raw is neutral."""
         dialect = self._session.dialect
         sql = f"COPY ({dialect.page(self._side, after is not None, rows)}) TO STDOUT"
         parameters = dialect.page_parameters(after) if after is not None else ()
@@ -75,10 +75,8 @@ class CopySource:
 
     def _key(self, line: bytes) -> Row:
         texts = lines.fields(line)
-        return tuple(
-            int(text) if cell.kind == Kind.INTEGER and text is not None else text
-            for cell, text in ((self._side.cells[place], texts[place]) for place in self._side.key)
-        )
+        kinds = [cell.kind for cell in self._side.key_cells]
+        return lines.values(kinds, [texts[place] for place in self._side.key])
 
 
 class ComposingSource:

@@ -1,7 +1,12 @@
 """strangler.yaml as frozen values: read once, every problem told, edited with comments kept."""
 
 from strangler_proxy.config.compose import Compose, Part
-from strangler_proxy.config.edit import edit_canary, edit_serve
+from strangler_proxy.config.edit import (
+    PreparedEdit,
+    edit_canary,
+    edit_serve,
+    prepare_serve,
+)
 from strangler_proxy.config.load import load, parse
 from strangler_proxy.config.model import Config
 from strangler_proxy.config.problems import ConfigError, Problem
@@ -41,6 +46,7 @@ __all__ = [
     "LimitStore",
     "Limits",
     "Part",
+    "PreparedEdit",
     "Problem",
     "RateLimit",
     "Retry",
@@ -54,4 +60,5 @@ __all__ = [
     "edit_serve",
     "load",
     "parse",
+    "prepare_serve",
 ]

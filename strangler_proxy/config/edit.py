@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -23,13 +24,54 @@ from strangler_proxy.config.problems import ConfigError, Problem
 from strangler_proxy.config.route import Serve
 from strangler_proxy.config.upstream import Canary
 
+Refusals = Callable[[Config], Iterator[tuple[str, str]]]
+Change = Callable[[CommentedMap], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedEdit:
+    """An edit that has been worked out, so that making it takes no time: one file for another."""
+
+    path: Path
+    before: str
+    after: str
+
+    def apply(self) -> None:
+        """Put the new text in the place of the old; ConfigError when that is not there any more."""
+        self._swap(self.before, self.after)
+
+    def revert(self) -> None:
+        """Put the old text back; ConfigError when somebody has changed the file meanwhile."""
+        self._swap(self.after, self.before)
+
+    def _swap(self, expected: str, text: str) -> None:
+        with _locked(self.path):
+            now = self.path.read_text(encoding="utf-8")
+            if now == text:
+                return
+            if now != expected:
+                told = "has been changed by somebody else meanwhile: it is left as it is"
+                raise ConfigError([Problem(str(self.path), None, "", told)])
+            _replace(self.path, text)
+
+
+def prepare_serve(path: Path, changes: dict[str, Serve]) -> PreparedEdit:
+    """Work out what `edit_serve` would do, and change nothing yet."""
+    path = path.resolve()
+    with _locked(path):
+        before, _, text = _worked_out(path, *_serve_edit(changes))
+    return PreparedEdit(path, before, text)
+
 
 def edit_serve(path: Path, changes: dict[str, Serve]) -> tuple[Config, Config]:
     """Set `serve` of the named routes; the configurations (before, after) are returned.
 
     Raises ConfigError when a route is unknown, has no candidate, or the file is bad.
     """
+    return _edit(path, *_serve_edit(changes))
 
+
+def _serve_edit(changes: dict[str, Serve]) -> tuple[Refusals, Change]:
     def refusals(config: Config) -> Iterator[tuple[str, str]]:
         for name, serve in changes.items():
             route = config.route(name)
@@ -44,7 +86,7 @@ def edit_serve(path: Path, changes: dict[str, Serve]) -> tuple[Config, Config]:
             if route["name"] in changes:
                 _put(route, "serve", _written(changes[route["name"]]), after="candidate")
 
-    return _edit(path, refusals, change)
+    return refusals, change
 
 
 def edit_canary(path: Path, changes: dict[str, Canary]) -> tuple[Config, Config]:
@@ -67,24 +109,28 @@ def edit_canary(path: Path, changes: dict[str, Canary]) -> tuple[Config, Config]
     return _edit(path, refusals, change)
 
 
-def _edit(
-    path: Path,
-    refusals: Callable[[Config], Iterator[tuple[str, str]]],
-    change: Callable[[CommentedMap], None],
-) -> tuple[Config, Config]:
+def _edit(path: Path, refusals: Refusals, change: Change) -> tuple[Config, Config]:
     path = path.resolve()  # a link is followed, not replaced
     with _locked(path):
-        before = load(path)
-        problems = [Problem(str(path), None, *refusal) for refusal in refusals(before)]
-        if problems:
-            raise ConfigError(problems)
-        text = _changed(path.read_text(encoding="utf-8"), change)
+        _, before, text = _worked_out(path, refusals, change)
         after = parse(text, str(path))
         _replace(path, text)
         return before, after
 
 
-def _changed(text: str, change: Callable[[CommentedMap], None]) -> str:
+def _worked_out(path: Path, refusals: Refusals, change: Change) -> tuple[str, Config, str]:
+    """The text and the configuration as they are, and the text as it is to be."""
+    before = load(path)
+    problems = [Problem(str(path), None, *refusal) for refusal in refusals(before)]
+    if problems:
+        raise ConfigError(problems)
+    now = path.read_text(encoding="utf-8")
+    text = _changed(now, change)
+    parse(text, str(path))
+    return now, before, text
+
+
+def _changed(text: str, change: Change) -> str:
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = 10_000  # no line of the file is folded anew

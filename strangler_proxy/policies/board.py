@@ -6,20 +6,16 @@ that is merely stopped (SIGSTOP, a frozen container) stops nobody for long: the 
 the lock, and may lose a count.
 """
 
-import fcntl
 import mmap
 import os
-import time
 from collections.abc import MutableSequence
 from types import TracebackType
 
 from strangler_proxy.policies.breaker import CELLS
+from strangler_proxy.policies.locks import ByteLocks
 
 _ROW_BYTES = CELLS * 8
 ROWS = 4096
-_WAIT_S = 0.25
-_PAUSE_S = 50e-6
-_DOUBT_S = 5.0
 
 
 class BoardFull(Exception):
@@ -27,34 +23,13 @@ class BoardFull(Exception):
 
 
 class Guard:
-    """Held while a row is changed; one holder among all processes.
+    """Held while a row is changed; one holder among all processes, as far as locks.py can say."""
 
-    It is waited for during a quarter of a second at most, and after that not at all for 5 s: what
-    it guards takes microseconds.
-    """
-
-    def __init__(self, fd: int, byte: int) -> None:
-        self._fd, self._byte = fd, byte
-        self._no_wait_until = 0.0
+    def __init__(self, locks: ByteLocks, byte: int) -> None:
+        self._locks, self._byte = locks, byte
 
     def __enter__(self) -> None:
-        if self._taken():
-            return
-        now = time.monotonic()
-        if now < self._no_wait_until:
-            return
-        while time.monotonic() < now + _WAIT_S:
-            time.sleep(_PAUSE_S)
-            if self._taken():
-                return
-        self._no_wait_until = time.monotonic() + _DOUBT_S
-
-    def _taken(self) -> bool:
-        try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._byte)
-        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, as POSIX leaves open
-            return False
-        return True
+        self._locks.take(self._byte)
 
     def __exit__(
         self,
@@ -62,7 +37,7 @@ class Guard:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, self._byte)
+        self._locks.release(self._byte)
 
 
 class Board:
@@ -70,6 +45,7 @@ class Board:
 
     def __init__(self, fd: int | None = None) -> None:
         self.fd = _new() if fd is None else fd
+        self._locks = ByteLocks(self.fd)
         self._floats = memoryview(mmap.mmap(self.fd, ROWS * _ROW_BYTES)).cast("d")
 
     def cells(self, row: int) -> MutableSequence[float]:
@@ -78,7 +54,7 @@ class Board:
 
     def guard(self, row: int) -> Guard:
         """What is held while this row is changed."""
-        return Guard(self.fd, row)
+        return Guard(self._locks, row)
 
 
 class Rows:

@@ -115,12 +115,12 @@ class DataPlane:
         `rows`: which row of the board each upstream's breaker has. Raises OSError or ConfigError,
         with nothing changed, when a file or a variable that it names is unusable.
         """
-        equipment = Equipment(config, self.outside, self.equipment)
         pools = {
             name: self._pool(name, upstream, (members or {}).get(name), (rows or {}).get(name))
             for name, upstream in config.upstreams.items()
         }
         table = RouteTable(config)
+        equipment = Equipment(config, self.outside, self.equipment)
         # Nothing can fail from here on.
         for name, pool in pools.items():
             pool.upstream = config.upstreams[name]

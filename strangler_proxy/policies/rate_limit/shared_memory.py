@@ -19,7 +19,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from strangler_proxy.config import LimitStore
-from strangler_proxy.policies.rate_limit.locks import ByteLocks
+from strangler_proxy.policies.locks import ByteLocks
 from strangler_proxy.policies.rate_limit.unusable import StoreUnusable
 from strangler_proxy.policies.rate_limit.window import SECOND_US, Window, used
 

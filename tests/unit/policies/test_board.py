@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 
 from strangler_proxy.config import Breaker as Settings
-from strangler_proxy.policies import board as board_module
+from strangler_proxy.policies import locks as locks_module
 from strangler_proxy.policies.board import ROWS, Board, BoardFull, Rows
 from strangler_proxy.policies.breaker import CLOSED, OPEN, Breaker
 from tests.wire_tools.proxy import until
@@ -119,7 +119,7 @@ def test_process_killed_while_it_holds_the_guard_holds_it_no_more() -> None:
         child.wait(5)
     began = time.monotonic()
     assert [ours.failed(NOW) for _ in range(5)][-1]
-    assert time.monotonic() - began < board_module._WAIT_S
+    assert time.monotonic() - began < locks_module._WAIT_S
 
 
 def test_process_stopped_while_it_holds_the_guard_is_waited_for_once() -> None:
@@ -130,7 +130,7 @@ def test_process_stopped_while_it_holds_the_guard_is_waited_for_once() -> None:
         os.kill(child.pid, signal.SIGSTOP)
         began = time.monotonic()
         assert [ours.failed(NOW) for _ in range(5)][-1]
-        assert board_module._WAIT_S <= time.monotonic() - began < 2 * board_module._WAIT_S
+        assert locks_module._WAIT_S <= time.monotonic() - began < 2 * locks_module._WAIT_S
         assert ours.admit(NOW) == OPEN
 
 

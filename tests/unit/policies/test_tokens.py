@@ -511,10 +511,16 @@ def test_claims_pass_in_their_headers_if_headers_can_carry_them(
     assert verdict == Verified("42", b"X-Verified-Subject: 42\r\n" + line)
 
 
-def test_no_claim_takes_the_subjects_place() -> None:
-    check = by_secret(claims={"email": "X-Verified-subject", "name": "X-Verified-Name"})
-    verdict = check.verify(bearer(email="1", name="n"), NOW)
-    assert verdict == Verified("42", b"X-Verified-Subject: 42\r\nX-Verified-Name: n\r\n")
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"email": "X-Verified-subject"},
+        {"email": "X-Verified-Name", "name": "X-Verified-name"},
+    ],
+)
+def test_no_claim_takes_the_place_of_the_subject_or_of_another(claims: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="more than one claim"):
+        by_secret(claims=claims)
 
 
 # What is no plain JWT.

@@ -1,8 +1,8 @@
 """Notice that a table was altered, replaced or (on MySQL) truncated while its rows are moved.
 
 A fingerprint is taken when a move starts, kept as JSON, and compared at every later stage. It tells
-that something changed between two looks, not when; it does not see a TRUNCATE on MySQL within the
-second in which the table was made, which the counts of a verify show.
+that something changed between two looks, not when. On MySQL it sees a TRUNCATE only with the right
+PROCESS; without it the counts of a verify show one.
 """
 
 import hashlib

@@ -4,10 +4,10 @@ from strangler_proxy.handover.databases.port import Column, Kind
 
 # Where several kinds fit, the one that changes least between the two sides.
 _PREFERRED = (
-    Kind.INTEGER,
     Kind.TEXT,
     Kind.BINARY,
     Kind.DECIMAL,
+    Kind.INTEGER,
     Kind.FLOAT,
     Kind.BOOLEAN,
     Kind.TIMESTAMP,

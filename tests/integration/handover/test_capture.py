@@ -275,7 +275,7 @@ def test_capture_is_installed_while_writers_write_and_misses_none_after(here: Pl
         with closing(here.database.session()) as session, session.snapshot():
             copied = {key for (key,) in session.rows("SELECT id FROM t")}
         count = len(done[0])
-        until(lambda: len(done[0]) >= count + 20 or faults)
+        until(lambda: len(done[0]) >= count + 20 or faults, "twenty more rows")
     finally:
         stop.set()
         for thread in threads:

@@ -29,7 +29,7 @@ _KINDS: dict[str, tuple[Kind, ...]] = {
 }
 
 _TABLE = """
-SELECT table_schema, table_name, table_type, engine, create_options, create_time
+SELECT table_schema, table_name, table_type, engine, create_options
 FROM information_schema.tables
 WHERE table_schema = COALESCE(%s, DATABASE()) AND table_name = %s
 """
@@ -56,12 +56,12 @@ ORDER BY k.table_name, k.constraint_name, k.ordinal_position
 """
 
 
-def describe(rows: Rows, name: TableName) -> tuple[str, Table]:
-    """When the table was made, and the table; HandoverRefused says what cannot be moved."""
+def describe(rows: Rows, name: TableName) -> Table:
+    """The table as it is; HandoverRefused says what cannot be moved."""
     found = rows(_TABLE, (name.schema, name.name))
     if not found:
         raise HandoverRefused(f"there is no table {name}")
-    schema, spelled, kind, engine, options, made = found[0]
+    schema, spelled, kind, engine, options = found[0]
     if kind != "BASE TABLE" or "partitioned" in (options or "").lower():
         raise HandoverRefused(
             f"{name} is no ordinary table (a view, or partitioned): its changes cannot be captured"
@@ -77,14 +77,13 @@ def describe(rows: Rows, name: TableName) -> tuple[str, Table]:
         # An index over an expression or the beginning of a column names no row by itself.
         keys.setdefault(index, []).append(None if part else column)
     whole = {index: tuple(map(str, key)) for index, key in keys.items() if None not in key}
-    table = Table(
+    return Table(
         TableName(schema, spelled),
         tuple(_column(row) for row in rows(_COLUMNS, where)),
         whole.pop("PRIMARY", ()),
         tuple(whole.values()),
         foreign_keys(rows, schema).get(TableName(schema, spelled), ()),
     )
-    return str(made), table
 
 
 def foreign_keys(rows: Rows, schema: str) -> dict[TableName, tuple[ForeignKey, ...]]:

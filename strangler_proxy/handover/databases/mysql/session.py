@@ -31,6 +31,11 @@ _BUSY = (ER.LOCK_WAIT_TIMEOUT, ER.LOCK_DEADLOCK)
 _LATE = (1969, 3024)  # MariaDB's max_statement_time, MySQL's max_execution_time
 _LOST = (1053, 1927, 2006, 2013, 2014, 2055)  # shutdown, killed, gone away, lost
 _MODES = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO"
+# InnoDB knows its tables by the names of their files.
+_NUMBER = """
+SELECT table_id FROM information_schema.{} WHERE BINARY name = CONCAT(
+  CAST(CONVERT(%s USING filename) AS BINARY), '/', CAST(CONVERT(%s USING filename) AS BINARY))
+"""
 _TLS = {"ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity"}
 
 
@@ -168,11 +173,22 @@ class MysqlSession:
 
     def describe(self, name: TableName) -> Table:
         """The table as it is."""
-        return describe(self.rows, name)[1]
+        return describe(self.rows, name)
 
     def fingerprint(self, table: Table) -> str:
-        """What the catalogue says, and when the table was made: TRUNCATE and ALTER change that."""
-        return repr(describe(self.rows, table.name))
+        """What the catalogue says, and InnoDB's own number of the table: TRUNCATE gives a new one.
+
+        Only accounts with the right PROCESS see that number; for others a TRUNCATE shows by counts.
+        """
+        schema, name = table.name
+        sql = _NUMBER.format("innodb_sys_tables" if self._maria else "innodb_tables")
+        try:
+            number = self.rows(sql, (schema, name))
+        except pymysql.err.OperationalError as fault:
+            if fault.args[0] != ER.SPECIFIC_ACCESS_DENIED_ERROR:
+                raise
+            number = []
+        return repr((number, describe(self.rows, table.name)))
 
     def close(self) -> None:
         """Hang up."""
@@ -181,17 +197,16 @@ class MysqlSession:
 
     def _prepare(self, mover: str | None, statement_s: float) -> None:
         seconds = max(1, round(statement_s))
-        maria = "mariadb" in str(self.raw.get_server_info()).lower()
+        self._maria = "mariadb" in str(self.raw.get_server_info()).lower()
         self.execute("SET time_zone = '+00:00', sql_mode = %s", (_MODES,))
         self.execute("SET foreign_key_checks = 0, @strangler_mover = %s", (mover,))
         self.execute(
             "SET innodb_lock_wait_timeout = %s, lock_wait_timeout = %s", (seconds, seconds)
         )
-        if maria:
+        if self._maria:
             self.execute("SET max_statement_time = %s", (statement_s + _LOCKS_FIRST_S,))
         else:
             self.execute("SET max_execution_time = %s", ((seconds + _LOCKS_FIRST_S) * 1000,))
-            self.execute("SET information_schema_stats_expiry = 0")  # CREATE_TIME as it is now
         # Statement-based logs refuse writes at this level.
         if not self.scalar("SELECT @@log_bin AND @@binlog_format = 'STATEMENT'"):
             self.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")

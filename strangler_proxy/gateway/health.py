@@ -6,7 +6,6 @@ A new address is well until checks have said otherwise: a start is no outage.
 import asyncio
 import logging
 import random
-import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from yarl import URL
 from strangler_proxy.config import HealthCheck, Upstream
 from strangler_proxy.config.address import Address
 from strangler_proxy.gateway.sessions import reason
+from strangler_proxy.gateway.tls import client_context
 
 log = logging.getLogger(__name__)
 AT_ONCE = 256
@@ -71,7 +71,7 @@ class Checks:
         self.rules = rules
         self._path = upstream.health or "/"
         self._scheme = "https" if upstream.tls_on else "http"
-        self._context = tls_context(upstream)
+        self._context = client_context(upstream)
         self._name = upstream.tls_name
         self._session = session
         self._places = places
@@ -127,14 +127,3 @@ class Checks:
             allow_redirects=False,
         ) as response:
             return response.status
-
-
-def tls_context(upstream: Upstream) -> ssl.SSLContext | None:
-    """TLS as a check speaks it, the same as the workers do; None for plain HTTP."""
-    if not upstream.tls_on:
-        return None
-    context = ssl.create_default_context(cafile=upstream.tls.ca)
-    if not upstream.tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from strangler_proxy.wire.caller import caller
-from strangler_proxy.wire.exchange import ANSWERING, HELD, QUEUED, Exchange
+from strangler_proxy.wire.exchange import Exchange
 from strangler_proxy.wire.faults import REQUEST_TIMEOUT, Fault, problem
 from strangler_proxy.wire.identity import extended_lines, forwarded_lines, is_trusted
 from strangler_proxy.wire.reader import RequestReader
 from strangler_proxy.wire.request import RequestHead
+from strangler_proxy.wire.stage import ANSWERING, HELD, QUEUED
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.plane import DataPlane

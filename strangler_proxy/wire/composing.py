@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from strangler_proxy.config import Compose
 from strangler_proxy.gateway.composition import Ask, Composed, Composition
 from strangler_proxy.routing import Entry
-from strangler_proxy.wire.exchange import OVER, Exchange
+from strangler_proxy.wire.exchange import Exchange
 from strangler_proxy.wire.faults import Fault
 from strangler_proxy.wire.headers import PLAIN, classify, fields
 from strangler_proxy.wire.part import Part
 from strangler_proxy.wire.request import COUNTED, RequestHead
+from strangler_proxy.wire.stage import OVER
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.plane import DataPlane

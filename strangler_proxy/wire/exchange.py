@@ -1,70 +1,45 @@
-"""One request and its answer: which upstream has it, what was sent, and how it may still end.
+"""One request and its answer: which upstream has it, what was sent, and how it may still end."""
 
-What was sent is sent again only if asking twice is asking once (RFC 9110 §9.2.2) and its bytes are
-still at hand; policies/retry.py says when and how often.
-"""
-
-import asyncio
 import logging
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from strangler_proxy.policies.retry import ANSWERED, NOT_SENT, UNHEARD, pause_s, within_budget
-from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, given_up, overloaded
+from strangler_proxy.policies.retry import ANSWERED, NOT_SENT, UNHEARD
+from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
 from strangler_proxy.wire.request import CHUNKED, RequestHead, write_head
+from strangler_proxy.wire.stage import ANSWERING, OVER, QUEUED, SENT, SWITCHING
+from strangler_proxy.wire.tries import REPLAYABLE_BYTES, Tries
 from strangler_proxy.wire.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.client import ClientConnection
     from strangler_proxy.wire.composing import Composing
-    from strangler_proxy.wire.endpoint import Endpoint
     from strangler_proxy.wire.observation import Observation
     from strangler_proxy.wire.plane import Lane
     from strangler_proxy.wire.upstream import UpstreamConnection
 
 log = logging.getLogger(__name__)
-REPLAYABLE_BYTES = 65_536
 CLIENT_LEFT = Fault(499, "the client left")
 
-# How far an exchange is; plain integers, looked at for every piece.
-WAITING, QUEUED, HELD, SENT, ANSWERING, SWITCHING, OVER = range(7)
 
-
-class Exchange:
+class Exchange(Tries):
     """A request on its way through the proxy, from its head to the end of its answer."""
 
     __slots__ = (
-        "_avoid", "_conn", "_endpoint", "_fresh", "_kept", "_pending", "_replay", "_retrying",
-        "_started", "answer_lines", "body_bytes", "chunked_answer", "client", "composing", "extra",
-        "head", "keep_alive", "lane", "pending_bytes", "probe", "received", "seen", "sent",
-        "stage", "tries",
+        "_conn", "_kept", "_started", "answer_lines", "chunked_answer", "composing", "extra",
+        "keep_alive", "pending_bytes", "received", "seen",
     )  # fmt: skip
-    lane: "Lane"
 
     def __init__(self, client: "ClientConnection", head: RequestHead) -> None:
-        self.client = client
-        self.head = head
-        self.stage = WAITING
+        super().__init__(client, head)
         self.keep_alive = head.keep_alive
         self.received = False
         """The request is here whole."""
         self.chunked_answer = False
-        self.body_bytes = 0
         self.pending_bytes = 0
-        self._pending: list[bytes] = []
-        self._replay: list[bytes] | None = None
         self._conn: UpstreamConnection | None = None
-        self._endpoint: Endpoint | None = None
-        self._avoid: tuple[Endpoint, ...] = ()
         self._kept = False
         """The connection had been used before: its end may have nothing to do with the request."""
-        self._retrying = False
-        self.tries = 0
-        """How often it was tried before."""
-        self.sent = 0
-        """How often of these it was sent, and may have been carried out."""
-        self.probe = 0.0
-        """The ticket of a probe: its outcome decides whether the breaker of its upstream closes."""
         self.extra = b""
         """Header lines that the upstream gets besides."""
         self.answer_lines = b""
@@ -390,93 +365,3 @@ class Exchange:
             if connection.paused:
                 connection.resume()
             connection.endpoint.pool.give_back(connection, reusable=reusable)
-
-    # --- tries
-
-    def _tried(self, *, failed: bool | None, goes_on: bool = False) -> None:
-        """Tell once how a try went; None: it says nothing of the upstream.
-
-        `goes_on`: another address is asked at once, and its answer will be the upstream's.
-        """
-        endpoint, self._endpoint = self._endpoint, None
-        if self._retrying:
-            self._retrying = False
-            self.lane.pool.retrying -= 1
-        if endpoint is not None:
-            self._avoid = (*self._avoid, endpoint)
-            if failed is not None:
-                endpoint.pool.judge(endpoint, failed=failed, probe=self.probe, goes_on=goes_on)
-                self.probe = self.probe if goes_on else 0.0
-        if self.probe and not goes_on:
-            ticket, self.probe = self.probe, 0.0
-            breaker = self.lane.pool.breaker
-            if breaker is not None:
-                breaker.release(ticket)
-
-    @property
-    def _elsewhere(self) -> bool:
-        """Whether there is an address that has not been tried."""
-        tried = self._avoid if self._endpoint is None else (*self._avoid, self._endpoint)
-        return self.lane.pool.has_other_than(tried)
-
-    def _pause(self, outcome: int) -> float | None:
-        """The pause before the next try, None when there is none."""
-        return pause_s(
-            outcome,
-            repeatable=self.head.idempotent and self._can_replay(),
-            tries=self.tries if outcome == NOT_SENT else self.sent,
-            elsewhere=self._elsewhere,
-            retry=self.lane.retry,
-            drawn=self.client.plane.draw(),
-        )
-
-    def _again(self, outcome: int, pause: float | None) -> bool:
-        """Send the request once more, if that may be done; now, or after a pause."""
-        if pause is None or not self._may_go_on(pause):
-            return False
-        if outcome != NOT_SENT:
-            self.sent += 1
-            self._fresh = True
-            self._pending = (self._replay or []) + self._pending
-            self._replay = None
-        pool = self.lane.pool
-        self.client.plane.note("retry", pool.name)
-        self.tries += 1
-        self._retrying = True
-        pool.retrying += 1  # from now on: those that pause would else all come back together
-        self.stage = WAITING
-        self.client.wait_forever()  # the pause is short
-        asyncio.get_running_loop().call_later(pause, self._once_more)
-        return True
-
-    def _may_go_on(self, pause: float) -> bool:
-        """Whether the upstream may be asked again: neither broken nor asked again too much."""
-        pool, plane = self.lane.pool, self.client.plane
-        if self._is_broken:
-            return False
-        in_flight = pool.in_use + pool.waiting
-        if pause and not within_budget(pool.retrying, in_flight, pool.upstream.retry_percent):
-            plane.note("retry-refused", pool.name)
-            return False
-        return True
-
-    @property
-    def _is_broken(self) -> bool:
-        """Whether the breaker lets nobody pass, and this is not the probe that it lets pass."""
-        breaker = self.lane.pool.breaker
-        if breaker is None or self.probe:
-            return False
-        return breaker.state(self.client.plane.now) != "closed"
-
-    def _once_more(self) -> None:
-        if self.stage != WAITING:
-            return  # the client has left, or the time is over
-        pool = self.lane.pool
-        if self._is_broken and pool.breaker is not None:
-            wait_s = pool.breaker.wait_s(self.client.plane.now)
-            self.fail(given_up(pool.name, int(wait_s) + 1))
-        else:
-            self.acquire()
-
-    def _can_replay(self) -> bool:
-        return self._replay is not None and self.body_bytes <= REPLAYABLE_BYTES

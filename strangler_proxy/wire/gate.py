@@ -11,9 +11,10 @@ from strangler_proxy.config import RateLimit, Route
 from strangler_proxy.policies.breaker import OPEN
 from strangler_proxy.routing import Decision, Entry, forced, instead
 from strangler_proxy.wire.caller import cookie, without_cookie
-from strangler_proxy.wire.exchange import WAITING, Exchange
+from strangler_proxy.wire.exchange import Exchange
 from strangler_proxy.wire.faults import Fault, too_many, unauthorized, unavailable
 from strangler_proxy.wire.headers import fields
+from strangler_proxy.wire.stage import WAITING
 
 if TYPE_CHECKING:
     from strangler_proxy.policies.rate_limit import Verdict

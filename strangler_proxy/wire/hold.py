@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from strangler_proxy.wire.exchange import HELD, OVER, WAITING, Exchange
+from strangler_proxy.wire.exchange import Exchange
+from strangler_proxy.wire.stage import HELD, OVER, WAITING
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.plane import DataPlane

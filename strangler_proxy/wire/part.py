@@ -7,9 +7,10 @@ counted and timed like any other. It asks as HTTP/1.0, so that a body comes as i
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from strangler_proxy.wire.exchange import ANSWERING, Exchange
+from strangler_proxy.wire.exchange import Exchange
 from strangler_proxy.wire.faults import Fault
 from strangler_proxy.wire.request import RequestHead
+from strangler_proxy.wire.stage import ANSWERING
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.client import ClientConnection

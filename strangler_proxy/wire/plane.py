@@ -19,13 +19,14 @@ from strangler_proxy.routing import Entry, RouteTable
 from strangler_proxy.running.counts import Tally
 from strangler_proxy.wire.endpoint import Member
 from strangler_proxy.wire.equipment import Closable, Equipment
-from strangler_proxy.wire.exchange import OVER, Exchange
+from strangler_proxy.wire.exchange import Exchange
 from strangler_proxy.wire.faults import LOOP, unavailable
 from strangler_proxy.wire.gate import Gate
 from strangler_proxy.wire.hold import Bounds, Hold
 from strangler_proxy.wire.identity import request_ids
 from strangler_proxy.wire.outside import Outside
 from strangler_proxy.wire.pool import Pool
+from strangler_proxy.wire.stage import OVER
 
 log = logging.getLogger(__name__)
 TICK_S = 0.25

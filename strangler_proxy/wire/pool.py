@@ -5,18 +5,19 @@ are lent for one exchange at a time.
 """
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from strangler_proxy.config import Upstream
 from strangler_proxy.config.upstream import FAILURES
+from strangler_proxy.gateway.tls import client_context
 from strangler_proxy.policies.breaker import Breaker
 from strangler_proxy.policies.ejection import Standing
 from strangler_proxy.wire.endpoint import Endpoint, Member
-from strangler_proxy.wire.exchange import OVER, QUEUED, WAITING, Exchange
+from strangler_proxy.wire.exchange import Exchange
 from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
+from strangler_proxy.wire.stage import OVER, QUEUED, WAITING
 from strangler_proxy.wire.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -277,14 +278,3 @@ class Pool:
             self._sort_out()
             told = f"{address} of '{self.name}' is left out"
             self.plane.note("ejected", self.name, address, told=told)
-
-
-def client_context(upstream: Upstream) -> ssl.SSLContext | None:
-    """TLS towards an upstream, None for plain HTTP."""
-    if not upstream.tls_on:
-        return None
-    context = ssl.create_default_context(cafile=upstream.tls.ca)
-    if not upstream.tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

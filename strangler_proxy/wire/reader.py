@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httptools
 
 from strangler_proxy.wire import request
-from strangler_proxy.wire.exchange import OVER, Exchange
+from strangler_proxy.wire.exchange import Exchange
 from strangler_proxy.wire.faults import Fault, bad_request
 from strangler_proxy.wire.headers import (
     HOST,
@@ -22,6 +22,7 @@ from strangler_proxy.wire.headers import (
     may_be_trailer,
 )
 from strangler_proxy.wire.request import CHUNKED, COUNTED
+from strangler_proxy.wire.stage import OVER
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.plane import DataPlane

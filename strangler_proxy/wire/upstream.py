@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from strangler_proxy.wire import response
-from strangler_proxy.wire.exchange import SWITCHING, Exchange
+from strangler_proxy.wire.exchange import Exchange
 from strangler_proxy.wire.request import COUNTED
 from strangler_proxy.wire.response import UNKNOWN, UNTIL_CLOSE
+from strangler_proxy.wire.stage import SWITCHING
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.endpoint import Endpoint

@@ -55,6 +55,8 @@ def decode(text: str) -> Row:
     """The raw key that was written; HandoverRefused says what is no key."""
     try:
         values = json.loads(text)
+        if not isinstance(values, list):
+            raise TypeError("no array")  # noqa: TRY301 - told below, as all that is no key
         return tuple(_read(value) for value in values)
     except (ValueError, TypeError, KeyError, ArithmeticError) as fault:
         raise HandoverRefused(f"'{text}' is not a row's key: {fault!r}") from fault

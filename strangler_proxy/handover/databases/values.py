@@ -90,9 +90,7 @@ def fitting(scale: int) -> Convert:
         if isinstance(value, int):
             return value
         exponent = value.as_tuple().exponent
-        if not isinstance(exponent, int) or (
-            -exponent > scale and value != round(value, max(scale, 0))
-        ):
+        if not isinstance(exponent, int) or (-exponent > scale and value != round(value, scale)):
             raise ValueError(f"keeps {scale} digits after the point: {value} does not fit")
         return value
 

@@ -4,10 +4,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 no proxy is runn
 needs is imported when it runs, so that the others start at once.
 """
 
-from strangler_proxy.cli import files, history, live, serving
+from strangler_proxy.cli import data, files, history, live, serving
 from strangler_proxy.cli.app import app
 
-__all__ = ["app", "files", "history", "live", "main", "serving"]
+__all__ = ["app", "data", "files", "history", "live", "main", "serving"]
 
 
 def main() -> None:

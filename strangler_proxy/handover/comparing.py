@@ -1,0 +1,79 @@
+"""A move's tables verified with what is known of it: changes that wait explain differences."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from strangler_proxy.handover.faults import HandoverRefused
+from strangler_proxy.handover.ledger import Ledger
+from strangler_proxy.handover.site import Site, changes_there, claim
+from strangler_proxy.handover.standing import Phase
+from strangler_proxy.handover.tail import Tail
+from strangler_proxy.handover.verify import Limits, Report, repair, verify
+from strangler_proxy.handover.verify.verify import Progress
+from strangler_proxy.handover.waiting import waiting_keys
+
+_REPAIRED_AT_ONCE = 1_000
+_ROUNDS = 20
+_STEPS = 1_000  # of some thousand entries; what is left explains what differs
+
+
+def compare(site: Site, listed: int, progress: Progress | None = None) -> Report:
+    """Verify both sides whole, also while a mover is at work; `listed` differences are kept."""
+    pending = None
+    if changes_there(site.source, site.move, site.home):
+        pending = waiting_keys(site.capture, site.source)
+    source, target = site.ends.source, site.ends.target
+    limits = Limits(listed=listed)
+    return verify(site.pairs, source, target, limits=limits, pending=pending, progress=progress)
+
+
+def compare_and_repair(
+    site: Site,
+    ledger: Ledger,
+    told: Callable[[Report], None],
+    progress: Progress | None = None,
+) -> Report:
+    """Verify, copy again what differs, and verify that, until nothing does; the last report.
+
+    `told` gets each report of differences before they are repaired. The caller holds the ledger:
+    no mover runs meanwhile. Raises HandoverRefused before the tables are copied.
+    """
+    if ledger.standing.phase != Phase.TAIL:
+        raise HandoverRefused(
+            f"{site.move.name} is {ledger.standing.phase}: only tables that are copied can be "
+            f"repaired; run `strangler data start {site.move.name} --until-caught-up`"
+        )
+    claim(site.target, site.move)
+    tail = Tail(site.move.name, site.pairs, site.capture, site.source, site.target)
+    source, target = site.ends.source, site.ends.target
+    limits = Limits(listed=_REPAIRED_AT_ONCE)
+    pending = waiting_keys(site.capture, site.source)
+
+    def drain() -> None:
+        for _ in range(_STEPS):
+            if not tail.step().more:
+                return
+
+    drain()
+    for _ in range(_ROUNDS):
+        found = verify(
+            site.pairs,
+            source,
+            target,
+            limits=limits,
+            pending=pending,
+            tail=drain,
+            progress=progress,
+        )
+        if found.agrees:
+            return found
+        told(found)
+        after = repair(
+            found, site.pairs, source, target, mover=site.move.name, limits=limits, pending=pending,
+            tail=drain,
+        )  # fmt: skip
+        hidden = found.total > len(found.differences) or not found.complete
+        if after.total or not hidden:
+            # The whole was read once; what differed was put right, or could not be.
+            return replace(after, rows=found.rows, table_rows=found.table_rows)
+    return found

@@ -1,0 +1,144 @@
+"""The two databases of a move, opened and paired: what every command about a move works on."""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from strangler_proxy.handover.capture import Capture
+from strangler_proxy.handover.databases import open_database
+from strangler_proxy.handover.databases.port import Database, Pair, Session, TableName
+from strangler_proxy.handover.faults import HandoverFault, HandoverRefused, LockBusy
+from strangler_proxy.handover.move import Move
+from strangler_proxy.handover.naming import change_table, checkpoint_table
+from strangler_proxy.handover.pairing import pair_tables
+
+
+class Claimed(HandoverFault):
+    """Another process, of another ledger or machine, is at work on this move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Where a move reads and where it writes."""
+
+    source: Database
+    target: Database
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A move with a session at each end, and its tables paired as they are now."""
+
+    move: Move
+    ends: Ends
+    source: Session
+    target: Session
+    pairs: tuple[Pair, ...]
+    capture: Capture
+
+    @property
+    def home(self) -> str | None:
+        """The source's schema that holds what the move makes there."""
+        return self.pairs[0].source.table.name.schema
+
+
+def open_ends(move: Move, environ: Mapping[str, str] = os.environ) -> Ends:
+    """The databases that the move's variables name; connects to nothing.
+
+    Raises HandoverRefused with what is wrong with either.
+    """
+    found: list[Database] = []
+    reasons: list[str] = []
+    for side, variable in (("source", move.source_env), ("target", move.target_env)):
+        url = environ.get(variable, "")
+        if not url:
+            reasons.append(f"{variable} is not set: it holds the URL of the {side}'s database")
+            continue
+        try:
+            found.append(open_database(url))
+        except HandoverRefused as refused:
+            reasons += [f"{variable}: {sentence}" for sentence in refused.sentences]
+        except ValueError as fault:
+            reasons.append(f"{variable} does not hold a database's URL: {fault}")
+    if reasons:
+        raise HandoverRefused(reasons)
+    return Ends(*found)
+
+
+@contextmanager
+def open_site(move: Move, ends: Ends, statement_s: float = 60.0) -> Iterator[Site]:
+    """Connect to both, and pair the tables.
+
+    Raises HandoverRefused with every reason against the move, DatabaseUnreachable.
+    """
+    with (
+        closing(ends.source.session(move.name, statement_s)) as source,
+        closing(ends.target.session(move.name, statement_s)) as target,
+    ):
+        pairs = pair_tables(move, source, target)
+        _refuse_itself(pairs, ends)
+        capture = Capture(ends.source, move.name, [pair.source for pair in pairs])
+        yield Site(move, ends, source, target, pairs, capture)
+
+
+def claim(target: Session, move: Move) -> None:
+    """Be the only one at work on this move until the session is closed; Claimed if another is."""
+    try:
+        target.claim(f"{move.name} mover")
+    except LockBusy as busy:
+        raise Claimed(str(busy)) from busy
+
+
+def declared(move: Move) -> str:
+    """A digest of what the move says of its tables; routes may change while it runs."""
+    tables = move.model_dump(mode="json", include={"tables"})
+    text = json.dumps(tables, ensure_ascii=False)  # in order: parents and columns have one
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def there(session: Session, name: TableName) -> bool:
+    """Whether this table is there."""
+    try:
+        session.describe(name)
+    except HandoverRefused:
+        return False
+    return True
+
+
+def changes_there(session: Session, move: Move, home: str | None) -> bool:
+    """Whether the source has a change table of this move."""
+    return there(session, TableName(home, change_table(move.name)))
+
+
+def checkpoint_there(session: Session, move: Move) -> bool:
+    """Whether the target has a checkpoint of this move."""
+    return there(session, TableName(None, checkpoint_table(move.name)))
+
+
+def _refuse_itself(pairs: tuple[Pair, ...], ends: Ends) -> None:
+    """Two URLs may name one database: only a claim of its own tells."""
+    alike = [
+        str(pair.source.table.name)
+        for pair in pairs
+        if pair.source.table.name == pair.target.table.name
+    ]
+    if alike and ends.source.kind == ends.target.kind and _same_database(ends):
+        raise HandoverRefused(
+            f"{name} would move into itself: both variables name the same database"
+            for name in alike
+        )
+
+
+def _same_database(ends: Ends) -> bool:
+    name = f"same {uuid.uuid4()}"
+    with closing(ends.source.session()) as source, closing(ends.target.session()) as target:
+        source.claim(name)
+        try:
+            target.claim(name)
+        except LockBusy:
+            return True
+    return False

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from strangler_proxy.handover.databases.keys import decode
 from strangler_proxy.handover.databases.mysql.capture import MysqlCapture
@@ -52,7 +53,7 @@ PATIENCE = Patience()
 class Entry:
     """One change: its number, the source table's name, and the raw key of the row."""
 
-    id: int
+    id: Any
     table: str
     key: Row
 

@@ -1,8 +1,8 @@
 """What capture asks of a database: its tables and triggers, as SQL. Opens nothing.
 
-The change table has the columns `id` (its own numbers), `at` (seconds since 1970, when the change
-was made), `tbl` (the source table) and `row_key` (the raw key as text; NULL: poison, the table was
-emptied in a way that names no rows).
+The change table has the columns `id` (its own numbers, rising, but not in the order of commits),
+`at` (seconds since 1970, when the change was made), `tbl` (the source table) and `row_key` (the raw
+key as text; NULL: poison, the table was emptied in a way that names no rows).
 """
 
 from collections.abc import Sequence

@@ -125,6 +125,22 @@ def test_what_is_rolled_back_leaves_no_entry(here: Place) -> None:
     assert keys(here, capture) == []
 
 
+def test_a_writer_is_told_the_number_of_its_own_row(here: Place) -> None:
+    numbered, last = {
+        "sqlite": ("INTEGER PRIMARY KEY", "SELECT last_insert_rowid()"),
+        "postgresql": ("serial PRIMARY KEY", "SELECT lastval()"),
+        "mysql": ("INTEGER AUTO_INCREMENT PRIMARY KEY", "SELECT LAST_INSERT_ID()"),
+    }[here.kind]
+    writer = here.writer(f"CREATE TABLE t (id {numbered}, n INTEGER)")
+    capture = captured(here, "t")
+    for number in range(1, 4):
+        for _ in range(number):
+            writer.execute("UPDATE t SET n = 1")
+        assert writer.execute("INSERT INTO t (n) VALUES (0)") == 1
+        assert writer.scalar(last) == number
+    assert len(keys(here, capture)) > 3
+
+
 def test_the_movers_own_writes_are_left_out_and_those_of_another_move_are_not(here: Place) -> None:
     here.writer(T)
     capture = captured(here, "t")
@@ -211,6 +227,29 @@ def test_two_moves_capture_one_table_and_one_is_removed_alone(here: Place) -> No
     writer.execute("INSERT INTO t VALUES (1, 1)")
     assert [entry.key for entry in other.entries(here.session("a_b"), 10)] == [(1,)]
     assert other.missing(writer) == ()
+
+
+@pytest.mark.parametrize("kind", [kind_param(kind) for kind in SERVERS])
+def test_a_move_of_the_same_name_elsewhere_on_the_server_is_left_alone(
+    place: Make, kind: str
+) -> None:
+    here = place(kind)
+    writer = here.writer(T)
+    kept = captured(here, "t")
+    if kind == "mysql":
+        there, table = place(kind), TableName(None, "t")
+        there.writer(T)
+    else:
+        there, table = here, TableName("other", "t")
+        writer.execute("CREATE SCHEMA other")
+        writer.execute(T.replace("TABLE t", "TABLE other.t"))
+    found = there.session().describe(table)
+    integers = dict.fromkeys(("id", "n"), Kind.INTEGER)
+    capture = Capture(there.database, MOVE, [side_of(writer, found, integers, ("id",))])
+    capture.install(QUICK)
+    assert kept.missing(writer) == ()
+    capture.remove(QUICK)
+    assert kept.missing(writer) == ()
 
 
 def test_a_trigger_that_somebody_dropped_is_missed(here: Place) -> None:

@@ -22,7 +22,7 @@ _SQL = MysqlDialect()
 _ACTS = ("CASCADE", "SET NULL", "SET DEFAULT")
 _TRIGGERS = """
 SELECT trigger_schema, trigger_name FROM information_schema.triggers
-WHERE trigger_name LIKE 'strangler\\\\_%%'
+WHERE trigger_name LIKE 'strangler%%' AND INSTR(action_statement, %s) > 0
 """
 Step = tuple[TableName, ForeignKey]
 
@@ -57,10 +57,11 @@ class MysqlCapture:
         return made
 
     def installed(self, session: Session, move: str, home: str | None) -> Sequence[Installed]:
-        """By information_schema."""
+        """Those that write to this change table: other databases may have a move of this name."""
+        changes = _in(home, change_table(move)).replace("%%", "%")
         return [
             Installed(name, True, (f"DROP TRIGGER IF EXISTS {_in(schema, name)}",))
-            for schema, name in session.rows(_TRIGGERS)
+            for schema, name in session.rows(_TRIGGERS, (f"INTO {changes} ",))
             if is_trigger(move, name)
         ]
 

@@ -1,4 +1,4 @@
-"""PostgreSQL (12 or later) as a source or target of moves."""
+"""PostgreSQL (13 or later) as a source or target of moves."""
 
 from strangler_proxy.handover.databases.postgresql.session import PostgresqlDatabase
 

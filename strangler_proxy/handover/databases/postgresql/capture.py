@@ -17,10 +17,16 @@ from strangler_proxy.handover.databases.triggers import Installed, Trigger
 from strangler_proxy.handover.naming import change_table, is_trigger, trigger
 
 _SQL = PostgresqlDialect()
+# Microseconds since 1970, then 64 random bits; a low one may be committed late.
+_BY_CLOCK = (
+    "(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000000)::bigint), 16, '0')"
+    " || right(replace(gen_random_uuid()::text, '-', ''), 16))::uuid"
+)
 _TRIGGERS = """
 SELECT t.tgname, t.tgenabled::text, n.nspname, c.relname FROM pg_trigger t
 JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT t.tgisinternal AND t.tgname LIKE 'strangler_%%'
+JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace h ON h.oid = p.pronamespace
+WHERE NOT t.tgisinternal AND t.tgname LIKE 'strangler_%%' AND h.nspname = %s
 """
 _FUNCTIONS = """
 SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -34,10 +40,10 @@ class PostgresqlCapture:
     transactional = True
 
     def tables(self, move: str, home: str | None) -> Sequence[str]:
-        """Numbers come from a sequence: a low one may be committed late."""
+        """Numbers are UUIDs by the clock: a sequence would change what lastval() tells a writer."""
         return (
             f"CREATE TABLE IF NOT EXISTS {_in(home, change_table(move))} "
-            "(id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
+            f"(id uuid PRIMARY KEY DEFAULT {_BY_CLOCK}, "
             "at double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()), "
             "tbl text NOT NULL, row_key text)",
         )
@@ -62,7 +68,7 @@ class PostgresqlCapture:
         for (name,) in session.rows(_FUNCTIONS, (home,)):
             if is_trigger(move, name):
                 found[name] = Installed(name, False, (_drop_function(home, name),))
-        for name, enabled, schema, table in session.rows(_TRIGGERS):
+        for name, enabled, schema, table in session.rows(_TRIGGERS, (home,)):
             if is_trigger(move, name):
                 drop = f"DROP TRIGGER IF EXISTS {_SQL.quote(name)} ON {_in(schema, table)}"
                 found[name] = Installed(name, enabled == "A", (drop, _drop_function(home, name)))

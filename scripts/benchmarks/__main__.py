@@ -16,6 +16,8 @@ from scripts.benchmarks.gateway import report as gateway_report
 from scripts.benchmarks.gateway import run as gateway_run
 from scripts.benchmarks.gateway.contenders import CONTENDERS
 from scripts.benchmarks.gateway.duties import DUTIES
+from scripts.benchmarks.handover import command as handover
+from scripts.benchmarks.handover.contenders import CONTENDERS as COPIES
 from scripts.benchmarks.install import install
 from scripts.benchmarks.peers import PEERS
 from scripts.benchmarks.peers.peer import on_path
@@ -32,6 +34,8 @@ examples:
   scripts/bench proxy --rounds 9 --seconds 10 --json out.json
   scripts/bench gateway                                    every duty, about eight minutes
   scripts/bench gateway --duties plain,composed --quick    while developing, about half a minute
+  scripts/bench handover                                   a million rows, about four minutes
+  scripts/bench handover --only strangler,pipe --quick     while developing, about half a minute
 
 exit status: 0 every target met; 1 a target missed; 2 wrong usage; 3 something needed is missing,
 so that a target could not be judged. docs/benchmarks.md says what is measured, and what is not.
@@ -42,8 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     options = _options(arguments)
     if options.install:
-        return install()
+        return handover.install() if options.command == "handover" else install()
     console = Console(width=None if sys.stdout.isatty() else 160)
+    signal.signal(signal.SIGTERM, _end)
+    if options.command == "handover":
+        return handover.measure(options, console)
     nginx = on_path("nginx")()
     missing = [name for name, path in (("nginx", nginx), ("wrk", on_path("wrk")())) if not path]
     if nginx is None or missing:
@@ -52,7 +59,6 @@ def main(arguments: list[str] | None = None) -> int:
         )
         print("bench: run scripts/bench proxy --install", file=sys.stderr)
         return 3
-    signal.signal(signal.SIGTERM, _end)
     try:
         with Console(stderr=True).status("") as status:
             result = options.measure(options, nginx, status.update)
@@ -117,6 +123,16 @@ def _parser() -> argparse.ArgumentParser:
     gateway.set_defaults(measure=_gateway, show=gateway_report.show, render=gateway_markdown.render)
     _choice(gateway, "--only", {one.peer.name: one for one in CONTENDERS})
     _choice(gateway, "--duties", {duty.name: duty for duty in DUTIES})
+    copying = _command(
+        commands,
+        "handover",
+        "the first copy of a move's tables, beside pgloader and a pipe of two psql",
+        "Copy a million posts from PostgreSQL and from SQLite into PostgreSQL, by turns; each copy "
+        "is proven equal.",
+        rounds=handover.ROUNDS,
+    )
+    copying.add_argument("--rows", type=_rows, help="rows of the table (1,000,000)")
+    _choice(copying, "--only", {one.name: one for one in COPIES})
     return parser
 
 
@@ -125,6 +141,7 @@ def _command(
     name: str,
     summary: str,
     description: str,
+    rounds: int = 5,
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(
         name,
@@ -133,8 +150,11 @@ def _command(
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("--rounds", type=_positive, help="rounds of the main workloads (5)")
-    command.add_argument("--seconds", type=_positive, help="seconds of each such round (4)")
+    command.add_argument(
+        "--rounds", type=_positive, help=f"rounds of the main workloads ({rounds})"
+    )
+    if name != "handover":
+        command.add_argument("--seconds", type=_positive, help="seconds of each such round (4)")
     command.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     command.add_argument("--json", type=Path, metavar="FILE", help="write every raw round here")
     command.add_argument("--markdown", type=Path, metavar="FILE", help="write tables as Markdown")
@@ -168,6 +188,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 600:
         raise argparse.ArgumentTypeError("from 1 to 600")
+    return number
+
+
+def _rows(text: str) -> int:
+    number = int(text)
+    if not 1_000 <= number <= 100_000_000:
+        raise argparse.ArgumentTypeError("from 1000 to 100000000")
     return number
 
 

@@ -9,7 +9,8 @@ What this relies on, and what it leaves to others:
 
 - Capture is in place before the first page is read. A page is as old as its reading; whatever
   changes afterwards, or between two pages, is among the captured changes, and the tail, which runs
-  only after the backfill, makes it right.
+  only after the backfill, makes it right. So rows behind the highest key that a table had when its
+  copy began are left to it too.
 - A row may be refused because of another row: its parent was written after the parents' table had
   been copied (parents are copied first, and references are checked only where the target leaves
   no choice), or an older copy holds its value of a unique column. Both tables agreed when capture
@@ -28,7 +29,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from strangler_proxy.handover.databases.port import Database, Pair, Row, Session
+from strangler_proxy.handover.databases.port import Database, Kind, Pair, Row, Session, Side
 from strangler_proxy.handover.faults import Clash, HandoverRefused
 from strangler_proxy.handover.loading.ahead import ahead
 from strangler_proxy.handover.loading.batch import Batch, shown
@@ -53,7 +54,7 @@ class Limits:
     rows_per_s: float | None = None
     patience: Patience = field(default_factory=Patience)
     statement_s: float = 60.0
-    most_left: int = 1_000
+    most_left: int = 100_000
     """Rows of a table that may be left to the tail because of a clash."""
 
 
@@ -125,6 +126,7 @@ class _Copy:
             source = choose_source(session, self.pair, self.session.dialect)
             cursor = Cursor(str(table.name), after)
             pace = Pace(self.limits.rows_per_s)
+            end = _end(session, self.pair.source)
             complete = False
             while not complete and not stop.is_set():
                 yield from self._pause(pace, told, stop)
@@ -133,6 +135,7 @@ class _Copy:
                 complete = batch.complete
                 if len(batch):
                     cursor = cursor.advanced(batch.first, batch.last)
+                    complete = complete or (end is not None and batch.last >= end)
                     pace = pace.after(len(batch), self.clock())
                     yield batch
                 elif not complete:
@@ -144,6 +147,21 @@ class _Copy:
         while not stop.is_set() and (nap_s := self.limits.patience.nap_s(self.clock() - began)):
             yield Advance(told.table, 0, told.total, None, None, waiting=True)
             stop.wait(nap_s)
+
+
+def _end(session: Session, side: Side) -> Row | None:
+    """The highest key for now, so that a table that grows as fast as it is copied has an end.
+
+    Only of whole numbers, which grow and which are compared here as there; None otherwise.
+    """
+    if any(cell.kind != Kind.INTEGER for cell in side.key_cells):
+        return None
+    dialect = session.dialect
+    key = [cell.sql for cell in side.key_cells]
+    order = ", ".join(f"{column} DESC" for column in key)
+    table = dialect.table(side.table.name)
+    found = session.rows(f"SELECT {', '.join(key)} FROM {table} ORDER BY {order} LIMIT 1")  # noqa: S608
+    return found[0] if found else None
 
 
 @dataclass(slots=True)

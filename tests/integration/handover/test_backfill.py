@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,16 +17,25 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from strangler_proxy.handover.backfill import Limits, backfill
+from strangler_proxy.handover.capture import Capture
 from strangler_proxy.handover.databases import open_database
 from strangler_proxy.handover.databases.conversion import reading, writing
 from strangler_proxy.handover.databases.port import Kind
-from strangler_proxy.handover.faults import DatabaseUnreachable, HandoverFault, HandoverRefused
+from strangler_proxy.handover.faults import (
+    Clash,
+    DatabaseUnreachable,
+    HandoverFault,
+    HandoverRefused,
+)
+from strangler_proxy.handover.loading.later import left_to
 from strangler_proxy.handover.loading.sources import choose_source
 from strangler_proxy.handover.loading.targets import choose_target
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.pairing import pair_tables
+from strangler_proxy.handover.tail import Tail
 from strangler_proxy.handover.throttle import Patience
 from tests.services import scratch_database
 
@@ -50,8 +59,9 @@ TYPES = {
         "json": "JSONB", "text": "TEXT", "utf8": "", "uuid16": "BYTEA",
     },
     "mysql": {
-        "double": "DOUBLE", "blob": "LONGBLOB", "stamp": "DATETIME(6)",
-        "uuid": "CHAR(36) COLLATE utf8mb4_bin", "json": "JSON", "text": "LONGTEXT", "utf8": " COLLATE utf8mb4_bin", "uuid16": "BINARY(16)",
+        "double": "DOUBLE", "blob": "LONGBLOB", "stamp": "DATETIME(6)", "json": "JSON",
+        "uuid": "CHAR(36) COLLATE utf8mb4_bin", "text": "LONGTEXT", "utf8": " COLLATE utf8mb4_bin",
+        "uuid16": "BINARY(16)",
     },
 }  # fmt: skip
 THINGS = """CREATE TABLE things (
@@ -143,13 +153,16 @@ class Both:
         )
         return pair_tables(move, self.source.session, self.target.session)
 
-    def copy(self, pairs, report=None, source=None, **limits) -> None:
+    def leave(self, pair, key) -> None:
+        self.later.append((pair.source.table.name.name, key))
+
+    def copy(self, pairs, report=None, source=None, later=None, **limits) -> None:
         backfill(
             pairs,
             source or self.source.database,
             self.target.database,
             MOVE,
-            lambda pair, key: self.later.append((pair.source.table.name.name, key)),
+            later or self.leave,
             report or self.told.append,
             Limits(**limits),
         )
@@ -353,6 +366,115 @@ def test_a_row_in_the_way_of_a_newer_one_leaves_that_one_to_the_tail(files) -> N
     assert {row[0] for row in missing} == {5, 900}
 
 
+@pytest.mark.parametrize("kind", ["sqlite", served("postgresql"), served("mysql")])
+def test_copied_while_it_is_written_to_and_tailed_then_it_is_equal(kind, tmp_path) -> None:
+    with both(kind, kind, tmp_path) as two:
+        two.make("CREATE TABLE users (id INTEGER PRIMARY KEY, email VARCHAR(40) UNIQUE)")
+        (pair,) = two.pairs("users")
+        two.source.put(pair.source, [(n * 3, f"{n}") for n in range(1, 4_000)])
+        capture = Capture(two.source.database, MOVE, [pair.source])
+        capture.install()
+        with writing_meanwhile(two.source) as stop:
+            later = left_to(capture, two.source.database)
+            two.copy([pair], later=later, rows_per_s=4_000.0, budget_s=0.01)
+            stop.set()
+        tail_to_the_end(two, [pair], capture)
+        two.assert_equal(pair)
+
+
+@contextmanager
+def writing_meanwhile(side: Side) -> Iterator[threading.Event]:
+    """Rows are inserted, changed and deleted, and unique values handed on, by another thread."""
+    stop, done = threading.Event(), []
+
+    def write() -> None:
+        rng, number = random.Random(5), 0
+        with closing(side.database.session()) as session:
+            while not stop.is_set():
+                number += 1
+                one, other = rng.sample(range(3, 12_000, 3), 2)
+                for statement in (
+                    f"INSERT INTO users VALUES ({rng.randrange(4_000) * 3 + 1}, 'new {number}')",
+                    f"UPDATE users SET email = 'was {number}' WHERE id = {one}",
+                    f"UPDATE users SET email = '{one // 3}' WHERE id = {other}",
+                    f"DELETE FROM users WHERE id = {rng.randrange(4_000) * 3}",
+                    f"UPDATE users SET id = {12_000 + number * 3} WHERE id = {other - 3}",
+                ):
+                    with suppress(Clash):  # the same number was drawn before
+                        session.execute(statement)
+                done.append(number)
+                stop.wait(0.005)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        writer.join()
+    assert len(done) > 10
+
+
+def tail_to_the_end(two: Both, pairs, capture: Capture) -> None:
+    sessions = (two.source.database.session(MOVE), two.target.database.session(MOVE))
+    with closing(sessions[0]), closing(sessions[1]):
+        tail = Tail(MOVE, pairs, capture, *sessions)
+        while tail.step().entries:
+            pass
+
+
+@contextmanager
+def a_modest_role(url: str) -> Iterator[str]:
+    """The URL for a role that is nobody special: references are checked for it."""
+    role = f"strangler_{uuid.uuid4().hex[:12]}"
+    with closing(open_database(url).session()) as session:
+        session.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}'")
+        session.execute(f"GRANT ALL ON SCHEMA public TO {role}")
+        try:
+            where = make_url(url).set(username=role, password=role)
+            yield where.render_as_string(hide_password=False)
+        finally:
+            session.execute(f"DROP OWNED BY {role}")
+            session.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.services
+def test_where_references_are_checked_a_child_whose_parent_came_late_comes_by_the_tail(
+    tmp_path,
+) -> None:
+    with ExitStack() as opened:
+        source = Side("sqlite", opened.enter_context(database("sqlite", tmp_path)))
+        opened.callback(source.session.close)
+        url = opened.enter_context(
+            a_modest_role(opened.enter_context(database("postgresql", tmp_path)))
+        )
+        target = Side("postgresql", url)
+        opened.callback(target.session.close)
+        assert target.session.enforces_references
+        two = Both(source, target)
+        two.make(
+            "CREATE TABLE posts (id INTEGER PRIMARY KEY)",
+            "CREATE TABLE comments (id INTEGER PRIMARY KEY, post_id INTEGER NOT NULL, "
+            "FOREIGN KEY (post_id) REFERENCES posts (id))",
+        )
+        posts, comments = two.pairs("posts", "comments")
+        source.put(posts.source, [(n,) for n in range(1, 300)])
+        source.put(comments.source, [(n, 300 - n) for n in range(1, 300)])
+        capture = Capture(source.database, MOVE, [posts.source, comments.source])
+        capture.install()
+
+        def write(advance) -> None:
+            if advance.done and advance.table == "posts":
+                source.make("INSERT INTO posts VALUES (1000)")
+                source.make("UPDATE comments SET post_id = 1000 WHERE id = 150")
+
+        two.copy([posts, comments], write, later=left_to(capture, source.database))
+        assert len(target.rows(comments.target)) == 298
+        tail_to_the_end(two, [posts, comments], capture)
+        two.assert_equal(posts)
+        two.assert_equal(comments)
+
+
 @pytest.mark.services
 @pytest.mark.parametrize("target", ["postgresql", "mysql"])
 def test_children_of_parents_that_came_too_late_arrive_or_are_left_to_the_tail(
@@ -390,6 +512,20 @@ def test_rows_of_megabytes_are_read_a_few_at_a_time(files) -> None:
     # A look at the weight comes every 50 rows; afterwards pages are as small as they must be.
     assert max(after - before for before, after in pairwise(steps)) <= 50
     assert len(steps) >= 3
+
+
+def test_a_table_that_grows_as_fast_as_it_is_copied_has_an_end(files) -> None:
+    files.make("CREATE TABLE posts (id INTEGER PRIMARY KEY, body TEXT)")
+    (pair,) = files.pairs("posts")
+    files.source.put(pair.source, [(n, "x") for n in range(1, 1_001)])
+
+    def grow(advance) -> None:
+        first = files.source.session.scalar("SELECT max(id) + 1 FROM posts")
+        files.source.put(pair.source, [(n, "x") for n in range(first, first + 2_000)])
+        assert first < 100_000
+
+    files.copy([pair], grow)
+    assert 1_000 <= len(files.target.rows(pair.target)) < len(files.source.rows(pair.source))
 
 
 def test_ctrl_c_leaves_a_checkpoint_to_go_on_from_and_no_thread(files) -> None:

@@ -28,7 +28,7 @@
 #define WRITES 1        /* of each client */
 #endif
 #ifndef BYPASSES
-#define BYPASSES 1      /* writes past the proxy, to the control's tables */
+#define BYPASSES 1      /* writes past the proxy, to the control's tables: -DBYPASS_EITHER_SIDE */
 #endif
 #ifndef RUNS
 #define RUNS 2          /* cut-overs tried, whichever way they go */
@@ -86,7 +86,7 @@ bit numbered[2];        /* the side's sequences are past every id that the other
 bit file;               /* who serves, as strangler.yaml says */
 bit served[2];          /* and as each worker does */
 bit hold[2];
-bit in_flight[2];
+byte in_flight[2];
 
 /* The ledger, on disk. A cut-over goes from the owner to the other side. */
 bit owner;
@@ -172,37 +172,56 @@ inline commit(side, write) {
     }
 }
 
+inline answer(worker) {
+#ifdef GIVES_UP
+    in_flight[worker] = in_flight[worker] - waited;
+    waited = 1
+#else
+    in_flight[worker]--
+#endif
+}
+
 /* A client, its worker and the application behind it: a request is parked while its route is held,
  * goes to whoever this worker serves, and is written or refused. */
-proctype Client(bit at) {
+proctype Client(bit own) {
     byte turn, write;
     bit side;
+    bit at = own;
 #ifdef SENT_TWICE
     bit parked;
+#endif
+#ifdef GIVES_UP
+    bit waited = 1;
 #endif
     do
     :: turn < WRITES ->
 #ifdef SENT_TWICE
         parked = hold[at];
 #endif
-        write = at + 3 * turn;
-send:   atomic { !hold[at] -> side = served[at]; in_flight[at] = 1 }
+        write = own + 3 * turn;
+#ifdef ANY_WORKER
+        if
+        :: at = 0
+        :: at = 1
+        fi;
+#endif
+send:   atomic { !hold[at] -> side = served[at]; in_flight[at]++ }
 #ifdef GIVES_UP
         /* The worker has waited long enough and answered 504; the application goes on. */
         if
-        :: in_flight[at] = 0
+        :: atomic { in_flight[at]--; waited = 0 }
         :: true
         fi;
 #endif
         if
         :: atomic { TAKES(side) -> begin(side, write) }
-           atomic { commit(side, write); in_flight[at] = 0 }
+           atomic { commit(side, write); answer(at) }
         :: atomic { !TAKES(side) ->
 #ifdef TIMED
                /* No client sees an error, unless a hold ran out in the decision. */
                assert(overrun);
 #endif
-               in_flight[at] = 0 }
+               answer(at) }
         fi;
 #ifdef SENT_TWICE
         /* Released by the mover, and again by the hold's own deadline. */
@@ -211,7 +230,7 @@ send:   atomic { !hold[at] -> side = served[at]; in_flight[at] = 1 }
         :: else
         fi;
 #endif
-        atomic { turn++; side = 0; write = 0 }
+        atomic { turn++; side = 0; write = 0; at = own }
     :: else -> break
     od;
     atomic { turn = 0; clients-- }
@@ -219,15 +238,22 @@ send:   atomic { !hold[at] -> side = served[at]; in_flight[at] = 1 }
 
 proctype Bypass() {
     byte turn, write;
+    bit side = CONTROL;
     do
     :: turn < BYPASSES ->
         write = 2 + 3 * turn;
+#ifdef BYPASS_EITHER_SIDE
         if
-        :: atomic { TAKES(CONTROL) -> begin(CONTROL, write) }
-           commit(CONTROL, write)
-        :: !TAKES(CONTROL)
+        :: side = CONTROL
+        :: side = CANDIDATE
         fi;
-        atomic { turn++; write = 0 }
+#endif
+        if
+        :: atomic { TAKES(side) -> begin(side, write) }
+           commit(side, write)
+        :: !TAKES(side)
+        fi;
+        atomic { turn++; write = 0; side = CONTROL }
     :: else -> break
     od;
     atomic { turn = 0; clients-- }
@@ -276,6 +302,13 @@ end:
     :: atomic { crashes && mover_up && !killed && !over -> killed = 1; crashes-- }
     od
 }
+
+#ifdef FLIPPED_BY_HAND
+/* Somebody flips the route by hand, once, at any moment. */
+proctype Meddler() {
+    file = OTHER(file)
+}
+#endif
 
 /* ---- What a database does with a statement of the mover ------------------------------------- */
 
@@ -410,10 +443,14 @@ inline release() {
     hold[1] = 0
 }
 
+/* Until every worker says so: [flip.flip] */
 inline all_serve(side) {
-    file = side;                                        /* [flip.flip] */
+    file = side;
 #ifndef FLIP_UNCONFIRMED
-    served[0] == side && served[1] == side
+    do
+    :: served[0] == side && served[1] == side -> break
+    :: file != side -> file = side
+    od
 #endif
 }
 
@@ -456,11 +493,11 @@ next:
 
 #ifndef IN_FLIGHT_IGNORED
         if                                              /* 3 [hold.acquire]: the writes in flight */
-        :: !in_flight[0]
+        :: in_flight[0] == 0
         :: goto undo                                    /* not in time */
         fi;
         if
-        :: !in_flight[1]
+        :: in_flight[1] == 0
         :: goto undo
         fi;
 #endif
@@ -548,7 +585,7 @@ settle:
     :: over                                             /* ended; there was nobody to kill */
     :: !over ->
         d_step {
-            mover_up = 0;
+            mover_up = 0; killed = 0;
 #ifdef NO_MOVER_LOCK
             if
             :: ghost == NOTHING -> ghost = call; ghost_source = owner
@@ -559,7 +596,7 @@ settle:
         };
         if
         :: atomic { call == NOTHING ->                  /* the lock: its last statement has ended */
-               killed = 0; mover_up = 1; took = 0; image = 0; granted = 0; taken_up = intent }
+               mover_up = 1; took = 0; image = 0; granted = 0; taken_up = intent }
            goto started
         :: atomic { dead = 1; over = 1 }
         fi
@@ -576,7 +613,9 @@ proctype Judge() {
         if
         :: !dead ->
             assert(!intent && fence[owner] == OPEN && fence[OTHER(owner)] == SHUT);
+#ifndef FLIPPED_BY_HAND
             assert(file == owner);
+#endif
             assert(has[CONTROL] == accepted && has[CANDIDATE] == accepted);
             assert(entries[CONTROL] == 0 && entries[CANDIDATE] == 0)
         :: dead && fence[CONTROL] == SHUT && fence[CANDIDATE] == SHUT ->
@@ -584,8 +623,12 @@ proctype Judge() {
             assert(intent && has[CONTROL] == accepted && has[CANDIDATE] == accepted)
         :: dead && !(fence[CONTROL] == SHUT && fence[CANDIDATE] == SHUT) ->
             /* Whatever it was at: one side serves, takes writes, and has them all. */
+#ifndef FLIPPED_BY_HAND
             assert(TAKES(file) && fence[OTHER(file)] == SHUT);
-            assert(has[file] == accepted)
+#endif
+            assert(TAKES(CONTROL) || TAKES(CANDIDATE));
+            assert(has[CONTROL] == accepted || !TAKES(CONTROL));
+            assert(has[CANDIDATE] == accepted || !TAKES(CANDIDATE))
         fi;
         /* Claims that must be refuted: the model is not true for want of anything happening. */
 #ifdef CLAIM_NEVER_ROLLED_BACK
@@ -615,6 +658,9 @@ init {
         run Client(1);
         run Bypass();
         run Killer();
+#ifdef FLIPPED_BY_HAND
+        run Meddler();
+#endif
         run Mover();
         run Judge()
     }

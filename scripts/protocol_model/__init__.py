@@ -1,0 +1,1 @@
+"""Asks spin whether the handover's protocol holds in every order of events."""

@@ -398,6 +398,15 @@ def _bare(kind: Kind, declared: str = "") -> Cell:
     return Cell(kind, "", Column("", declared, (kind,), nullable=True))
 
 
+def _stored_decimal(value: Any) -> str | None:
+    # Nearly all are doubles whose shortest text is as it should be.
+    if type(value) is float and value:
+        text = repr(value)
+        if text[-1].isdigit() and "e" not in text:
+            return text.removesuffix(".0")
+    return _any_decimal(value)
+
+
 def _stored(kind: Kind, declared: str = "") -> Callable[[Any], str | None]:
     """The text of a value as SQLite has stored it."""
     read = SqliteDialect().read(_bare(kind, declared)).convert
@@ -415,8 +424,9 @@ def _stored(kind: Kind, declared: str = "") -> Callable[[Any], str | None]:
     return text
 
 
+_any_decimal = _stored(Kind.DECIMAL)
 SQLITE_FUNCTIONS: dict[str, Callable[[Any], str | None]] = {
-    "strangler_decimal": _stored(Kind.DECIMAL),
+    "strangler_decimal": _stored_decimal,
     "strangler_float": _stored(Kind.FLOAT),
     "strangler_timestamp": _stored(Kind.TIMESTAMP),
     "strangler_julian": _stored(Kind.TIMESTAMP, "real"),

@@ -29,9 +29,19 @@ several, where rows differ. JSON that stands differently in MySQL and in a jsonb
 every row's digest, so that each row is fetched from both sides and compared here.
 """
 
+from strangler_proxy.handover.verify.pending import pending_in
 from strangler_proxy.handover.verify.recheck import Pending
 from strangler_proxy.handover.verify.repair import repair
 from strangler_proxy.handover.verify.report import Difference, Report
 from strangler_proxy.handover.verify.verify import Limits, Verifier, verify
 
-__all__ = ["Difference", "Limits", "Pending", "Report", "Verifier", "repair", "verify"]
+__all__ = [
+    "Difference",
+    "Limits",
+    "Pending",
+    "Report",
+    "Verifier",
+    "pending_in",
+    "repair",
+    "verify",
+]

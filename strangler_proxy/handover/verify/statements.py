@@ -154,7 +154,7 @@ class Statements:
 
     def _sum(self) -> str:
         if self.dialect.kind == "sqlite":
-            return f"strangler_sum({self._text(range(len(self.side.cells)))})"
+            return f"ifnull(strangler_sum({self._text(range(len(self.side.cells)))}), 0)"
         return f"coalesce(sum({self._digest()}), 0)"
 
     def _digest(self) -> str:
@@ -175,9 +175,15 @@ class Statements:
             case "postgresql":
                 return f"('x' || left(md5({text}), 15))::bit(60)::bigint"
             case "mysql":
-                return f"CAST(conv(left(md5({text}), 15), 16, 10) AS UNSIGNED)"
+                digest = f"ifnull(md5({text}), {self._digest_of_digests(places)})"
+                return f"CAST(conv(left({digest}, 15), 16, 10) AS UNSIGNED)"
             case "sqlite":
                 return f"strangler_digest({text})"
+
+    def _digest_of_digests(self, places: Sequence[int]) -> str:
+        """For rows whose text is longer than max_allowed_packet, which MySQL makes NULL."""
+        each = [f"ifnull(md5({self.side.cells[place].sql}), '')" for place in places]
+        return f"md5(concat_ws(',', {', '.join(each)}))"
 
     def _hashable(self, place: int) -> str:
         cell = self.side.cells[place]

@@ -19,7 +19,6 @@ CLIENT_ERROR = "overrun"
 STUCK = "invalid end state"
 STALE_IDS = "numbered["
 LOOP = "entries[0]==0"
-NOT_AT_REST = "!(intent)"
 CLAIM = "at depth"  # whatever it is: only the claim differs from a model that holds
 
 
@@ -107,7 +106,8 @@ BROKEN = (
     _caught(BOTH_OPEN, "the permanent fence comes last", "PERMANENT_LAST", RUNS=1, CRASHES=0),
     _caught(OUTAGE, "the permanent fence comes last, a kill before", "PERMANENT_LAST", **ONE_RUN),
     _caught(BOTH_OPEN, "started again, it believes the ledger", "RESUMED_BY_LEDGER", **ONE_RUN),
-    _caught(NOT_AT_REST, "a dead mover's statement may come late", "NO_MOVER_LOCK", **ONE_RUN),
+    _caught(BOTH_OPEN, "a dead mover's opening comes late", "LATE_OPENING", **ONE_RUN),
+    _caught(LOST, "a dead mover's copy of a row comes late", "LATE_APPLY", **ONE_RUN),
     _caught(LOST, "entries removed before rows commit", "REMOVED_BEFORE_APPLIED", **ONE_RUN),
     _caught(LOST, "every entry is removed", "EVERY_ENTRY_REMOVED", **ONE_RUN),
     _caught(LOST, "rows are read before entries", "ROW_READ_FIRST", **ONE_RUN),

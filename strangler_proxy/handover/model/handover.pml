@@ -44,6 +44,13 @@
 #endif
 #endif
 
+/* No lock keeps the next mover from starting before the dead one's last statement has ended. */
+#if defined(LATE_OPENING)
+#define LATE OPEN_TARGET
+#elif defined(LATE_APPLY)
+#define LATE APPLY
+#endif
+
 #define CONTROL 0
 #define CANDIDATE 1
 #define OTHER(side) (1 - (side))
@@ -126,9 +133,10 @@ byte last_number;
 byte mark[2];
 byte fresh[2];
 #endif
-#ifdef NO_MOVER_LOCK
+#ifdef LATE
 byte ghost;             /* a statement of a dead mover that a database still carries out */
 bit ghost_source;
+byte ghost_took, ghost_image;
 #endif
 
 inline never_two_sides() {
@@ -332,11 +340,11 @@ inline decide(source) {
     fi
 }
 
-inline remove(source) {
+inline remove(source, applied) {
 #ifdef EVERY_ENTRY_REMOVED
     entries[source] = 0;
 #else
-    entries[source] = entries[source] & ~took;
+    entries[source] = entries[source] & ~applied;
 #endif
 #ifdef HIGH_WATER_MARK
     byte each;
@@ -344,7 +352,7 @@ inline remove(source) {
     do
     :: each < 6 ->
         if
-        :: (took & BIT(each)) && number[each] > mark[source] -> mark[source] = number[each]
+        :: (applied & BIT(each)) && number[each] > mark[source] -> mark[source] = number[each]
         :: else
         fi;
         each++
@@ -364,14 +372,14 @@ inline remove(source) {
 #endif
 }
 
-inline perform(statement, source) {
+inline perform(statement, source, keys, rows) {
     if
     :: statement == APPLY ->
-        has[OTHER(source)] = (has[OTHER(source)] & ~ROWS(took)) | (image & ROWS(took));
+        has[OTHER(source)] = (has[OTHER(source)] & ~ROWS(keys)) | (rows & ROWS(keys));
 #ifdef MOVER_CAPTURED
-        entries[OTHER(source)] = entries[OTHER(source)] | (captured[OTHER(source)] -> took : 0);
+        entries[OTHER(source)] = entries[OTHER(source)] | (captured[OTHER(source)] -> keys : 0);
 #endif
-    :: statement == REMOVE -> remove(source)
+    :: statement == REMOVE -> remove(source, keys)
     :: statement == RAISE ->
         /* `until` is the hold's deadline less the skew, whatever the time is by now. */
 #ifdef TIMED
@@ -395,11 +403,13 @@ inline perform(statement, source) {
 proctype Databases() {
 end:
     do
-    :: d_step { call != NOTHING -> perform(call, owner); call = NOTHING }
+    :: d_step { call != NOTHING -> perform(call, owner, took, image); call = NOTHING }
     /* The mover was killed and its statement had not left it. */
     :: d_step { call != NOTHING && !mover_up -> call = NOTHING }
-#ifdef NO_MOVER_LOCK
-    :: d_step { ghost != NOTHING -> perform(ghost, ghost_source); ghost = NOTHING }
+#ifdef LATE
+    :: d_step { ghost != NOTHING ->
+           perform(ghost, ghost_source, ghost_took, ghost_image);
+           ghost = NOTHING; ghost_took = 0; ghost_image = 0 }
 #endif
     od
 }
@@ -586,9 +596,10 @@ settle:
     :: !over ->
         d_step {
             mover_up = 0; killed = 0;
-#ifdef NO_MOVER_LOCK
+#ifdef LATE
             if
-            :: ghost == NOTHING -> ghost = call; ghost_source = owner
+            :: call == LATE ->
+                ghost = call; ghost_source = owner; ghost_took = took; ghost_image = image
             :: else
             fi;
             call = NOTHING

@@ -1,0 +1,128 @@
+"""A way that is open: a session at each end, claimed for one mover, and the tail between them.
+
+While it is open nobody else moves these tables, and nothing that a mover before it had asked of
+either database is still being carried out: the claims are connections' own, and end with them.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+from strangler_proxy.handover.capture import Capture, Entry
+from strangler_proxy.handover.databases.port import Database, Pair, Row, Session, Side
+from strangler_proxy.handover.faults import LockBusy
+from strangler_proxy.handover.fence import Fence
+from strangler_proxy.handover.tail import Applied, Tail
+from strangler_proxy.handover.way import Owner, Way
+
+CLAIM_S = 15.0
+_BETWEEN_S = 0.1
+
+
+class NotedCapture(Capture):
+    """Capture that can note the keys of the entries that were applied."""
+
+    def __init__(self, database: Database, move: str, sides: Sequence[Side]) -> None:
+        super().__init__(database, move, sides)
+        self.noting = False
+        self._noted: dict[tuple[str, Row], None] = {}
+
+    @property
+    def noted(self) -> int:
+        """How many keys were noted since they were taken last."""
+        return len(self._noted)
+
+    def forget(self, session: Session, entries: Sequence[Entry]) -> None:
+        """Noted first: what is forgotten has been noted, if this does not end well."""
+        if self.noting:
+            self._noted.update(dict.fromkeys((entry.table, entry.key) for entry in entries))
+        super().forget(session, entries)
+
+    def take(self) -> list[tuple[str, Row]]:
+        """The (table, raw key) noted, each once; they are noted no more."""
+        taken, self._noted = list(self._noted), {}
+        return taken
+
+
+@dataclass(slots=True)
+class Crossing:
+    """An open way; all of it belongs to one thread."""
+
+    way: Way
+    source: Session
+    target: Session
+    capture: NotedCapture
+    tail: Tail
+    source_fence: Fence
+    target_fence: Fence
+    applied: int = field(default=0)
+    """Entries applied since it was opened."""
+
+    def step(self) -> Applied:
+        """One step of the tail."""
+        applied = self.tail.step()
+        self.applied += applied.entries
+        return applied
+
+    def drain(self, late: Callable[[], bool]) -> bool:
+        """Apply all that had been captured when the last step began; whether it was in time."""
+        while self.step().more:
+            if late():
+                return False
+        return True
+
+    def changed(self) -> list[tuple[Pair, list[Row]]]:
+        """The raw source keys noted, by table; they are noted no more."""
+        keys: dict[str, list[Row]] = {}
+        for table, key in self.capture.take():
+            keys.setdefault(table, []).append(key)
+        return [
+            (pair, keys[name])
+            for pair in self.way.pairs
+            if (name := str(pair.source.table.name)) in keys
+        ]
+
+
+@contextmanager
+def open_crossing(
+    way: Way,
+    statement_s: float = 20.0,
+    claim_s: float = CLAIM_S,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[Crossing]:
+    """Connect to both ends and be the only mover.
+
+    Raises LockBusy when another is at work, DatabaseUnreachable.
+    """
+    with (
+        closing(way.source.session(way.move, statement_s)) as source,
+        closing(way.target.session(way.move, statement_s)) as target,
+    ):
+        sessions = {way.owner: source, way.owner.other: target}
+        deadline = clock() + claim_s
+        # The candidate's claim is the one that a mover of the first direction takes.
+        for owner, name in ((Owner.CANDIDATE, "mover"), (Owner.CONTROL, "mover at the control")):
+            _claim(sessions[owner], f"{way.move} {name}", deadline, clock, pause)
+        sides = [pair.source for pair in way.pairs]
+        capture = NotedCapture(way.source, way.move, sides)
+        tail = Tail(way.move, way.pairs, capture, source, target)
+        yield Crossing(way, source, target, capture, tail, way.source_fence(), way.target_fence())
+
+
+def _claim(
+    session: Session,
+    name: str,
+    deadline: float,
+    clock: Callable[[], float],
+    pause: Callable[[float], None],
+) -> None:
+    """A mover that was killed a moment ago may not be gone at the server yet."""
+    while True:
+        try:
+            return session.claim(name)
+        except LockBusy:
+            if clock() >= deadline:
+                raise
+        pause(_BETWEEN_S)

@@ -1,0 +1,154 @@
+"""Who owns a move's tables, as one file beside its ledger: a JSON object a line, each synced.
+
+`intended` is written before anything is done, and `done` or `undone` after it all is: what lies
+between is told by the fences in the databases, not by this file. The names of the holds stand there
+unsynced, for a resume that wants to end them early; they end by themselves.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from strangler_proxy.handover.ledger import (
+    LedgerError,
+    LedgerLocked,
+    split_torn,
+    stamp,
+    utc_now,
+)
+from strangler_proxy.handover.way import Owner
+
+VERSION = 1
+Record = Mapping[str, Any]
+
+
+class OwnerKind(StrEnum):
+    """What a record tells."""
+
+    INTENDED = "intended"
+    HELD = "held"
+    DONE = "done"
+    UNDONE = "undone"
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whose the tables are; `intent`: a cut-over to the other was begun, whose end is not known.
+
+    `holds` are those of that cut-over, by proxy. `ended` says why the last one was undone.
+    """
+
+    owner: Owner = Owner.CONTROL
+    intent: bool = False
+    holds: Mapping[str, str] = field(default_factory=dict)
+    cut_overs: int = 0
+    ended: str | None = None
+
+
+def ownership(records: Iterable[Record]) -> Ownership:
+    """What these records, oldest first, come to."""
+    now = Ownership()
+    for record in records:
+        match OwnerKind(record["kind"]):
+            case OwnerKind.INTENDED:
+                now = replace(now, intent=True, holds={}, ended=None)
+            case OwnerKind.HELD:
+                now = replace(now, holds=record["holds"])
+            case OwnerKind.DONE:
+                now = Ownership(Owner(record["owner"]), cut_overs=now.cut_overs + 1)
+            case OwnerKind.UNDONE:
+                now = Ownership(now.owner, cut_overs=now.cut_overs, ended=record["why"])
+    return now
+
+
+def ownership_path(moves: Path, move: str) -> Path:
+    """Where it is kept for a move of this file."""
+    return moves.resolve().parent / ".strangler" / f"{move}.owner.jsonl"
+
+
+class OwnerLedger:
+    """The open file: `now` after its last record, and the only way to add one."""
+
+    def __init__(
+        self, path: Path, file: int, records: list[Record], clock: Callable[[], datetime]
+    ) -> None:
+        self.path = path
+        self._file = file
+        self._records = records
+        self._clock = clock
+
+    @property
+    def now(self) -> Ownership:
+        """Whose the tables are."""
+        return ownership(self._records)
+
+    def record(self, kind: OwnerKind, *, sync: bool = True, **content: Any) -> None:
+        """Append one record; on return it is on the disk, unless it need not be. Raises OSError."""
+        record = {"v": VERSION, "at": stamp(self._clock()), "kind": str(kind), **content}
+        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        written = os.write(self._file, line)
+        if written != len(line):
+            raise OSError(f"only {written} of {len(line)} bytes went into {self.path}")
+        if sync:
+            os.fsync(self._file)
+        self._records.append(record)
+
+
+@contextmanager
+def open_ownership(path: Path, clock: Callable[[], datetime] = utc_now) -> Iterator[OwnerLedger]:
+    """Hold the file exclusively. Raises LedgerLocked, LedgerError, OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LedgerLocked(f"{path} is held by another cut-over of this move") from None
+        _sync_folder(path.parent)
+        whole, torn = split_torn(path.read_bytes())
+        if torn:
+            os.ftruncate(file, len(whole))
+            os.fsync(file)
+        yield OwnerLedger(path, file, _parsed(whole, path), clock)
+    finally:
+        os.close(file)
+
+
+def read_ownership(path: Path) -> Ownership:
+    """What the file says, without holding it; without one the control owns. Raises LedgerError."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return Ownership()
+    return ownership(_parsed(split_torn(content)[0], path))
+
+
+def _parsed(whole: bytes, path: Path) -> list[Record]:
+    records = []
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            known = record["v"] == VERSION and ownership([record])
+        except (ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            raise LedgerError(
+                f"{path}:{number} is damaged, or of another version of this tool: restore the file"
+            )
+        records.append(record)
+    return records
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,48 @@
+"""Capture at the side that follows, and the fences of both: there before any cut-over begins.
+
+The tail's own writes are the mover's and leave no entries, so forward and reverse make no loop. All
+of it stays when a cut-over is undone: the tables that follow are shut, so nothing is captured.
+"""
+
+from strangler_proxy.handover.capture import Capture
+from strangler_proxy.handover.databases.port import Session
+from strangler_proxy.handover.deciding import disagreement
+from strangler_proxy.handover.faults import HandoverRefused
+from strangler_proxy.handover.way import Way
+
+
+def install(way: Way) -> None:
+    """Make what is missing at both sides, and leave what is there as it is.
+
+    Raises LockBusy when writers keep a table all the time.
+    """
+    way.target_fence().install(shut=True)
+    way.source_fence().install(shut=False)
+    way.reverse_capture().install()
+
+
+def refuse_unready(way: Way, capture: Capture, source: Session, target: Session) -> None:
+    """HandoverRefused with every reason why nothing may begin: triggers that do not work, fences
+    that contradict the owner, writes at the side that must not have any.
+    """
+    reverse = way.reverse_capture()
+    missing = (
+        *capture.missing(source),
+        *way.source_fence().missing(source),
+        *way.target_fence().missing(target),
+        *reverse.missing(target),
+    )
+    reasons = [f"{sentence}: writes were not seen" for sentence in missing]
+    if not reasons:
+        found = disagreement(
+            way.source_fence().state(source).standing, way.target_fence().state(target).standing
+        )
+        reasons += [f"{way.move}, owned by the {way.owner}: {found}"] if found else []
+        waiting = reverse.backlog(target).entries
+        if waiting:
+            reasons.append(
+                f"{waiting} changes were made to the {way.owner.other}'s tables by others than the "
+                "mover, while they were not the owner's: verify, and repair what they did"
+            )
+    if reasons:
+        raise HandoverRefused(reasons)

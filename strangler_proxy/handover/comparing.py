@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from strangler_proxy.handover.faults import HandoverRefused
 from strangler_proxy.handover.ledger import Ledger
-from strangler_proxy.handover.site import Site, changes_there, claim
+from strangler_proxy.handover.site import Site, changes_there, claims
 from strangler_proxy.handover.standing import Phase
 from strangler_proxy.handover.tail import Tail
 from strangler_proxy.handover.verify import Limits, Report, repair, verify
@@ -43,7 +43,8 @@ def compare_and_repair(
             f"{site.move.name} is {ledger.standing.phase}: only tables that are copied can be "
             f"repaired; run `strangler data start {site.move.name} --until-caught-up`"
         )
-    claim(site.target, site.move)
+    for claim in claims(site.source, site.target, site.move):
+        claim()
     tail = Tail(site.move.name, site.pairs, site.capture, site.source, site.target)
     source, target = site.ends.source, site.ends.target
     limits = Limits(listed=_REPAIRED_AT_ONCE)

@@ -13,7 +13,7 @@ from strangler_proxy.handover.faults import HandoverRefused
 from strangler_proxy.handover.ledger import Ledger
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.naming import checkpoint_table
-from strangler_proxy.handover.site import Ends, claim
+from strangler_proxy.handover.site import Ends, claims
 from strangler_proxy.handover.standing import RecordKind, Standing
 
 
@@ -26,7 +26,8 @@ def remove(move: Move, ends: Ends, ledger: Ledger) -> None:
     standing = ledger.standing
     _refuse_another(move, ends, standing)
     with closing(ends.source.session()) as source, closing(ends.target.session()) as target:
-        claim(target, move)
+        for claim in claims(source, target, move):
+            claim()
         home = standing.begun.home if standing.begun else _home(move, source)
         ledger.record(RecordKind.REMOVING)
         checkpoint = target.dialect.table(TableName(None, checkpoint_table(move.name)))

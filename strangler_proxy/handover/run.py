@@ -11,12 +11,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 from strangler_proxy.handover import fingerprint
 from strangler_proxy.handover.backfill import Limits, backfill
-from strangler_proxy.handover.databases.keys import encode
-from strangler_proxy.handover.databases.port import Pair, Row
+from strangler_proxy.handover.databases.port import (
+    Database,
+    DatabaseKind,
+    Dialect,
+    Session,
+)
 from strangler_proxy.handover.faults import (
     DatabaseUnreachable,
     HandoverFault,
@@ -24,6 +29,7 @@ from strangler_proxy.handover.faults import (
     LockBusy,
 )
 from strangler_proxy.handover.ledger import Ledger
+from strangler_proxy.handover.loading.later import left_to
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.outage import Outage
 from strangler_proxy.handover.progress import Advance
@@ -34,6 +40,7 @@ from strangler_proxy.handover.site import (
     changes_there,
     checkpoint_there,
     claim,
+    claims,
     declared,
     open_site,
 )
@@ -126,7 +133,8 @@ class Mover:
         while not self.stop.is_set():
             try:
                 with open_site(self.move, self.ends) as site:
-                    self._claim(site)
+                    for each in claims(site.source, site.target, self.move):
+                        self._claim(each)
                     connected = True
                     return self._carry(site)
             except _Told:
@@ -152,12 +160,12 @@ class Mover:
         if lasted_s is not None:
             self.teller.said(f"going on again after {lasted_s:.0f} s")
 
-    def _claim(self, site: Site) -> None:
-        """Be the only mover; one that died a moment ago may not be gone at the server yet."""
+    def _claim(self, act: Callable[[], None]) -> None:
+        """A mover that died a moment ago may not be gone at the server yet: try for a while."""
         deadline = self.clock() + self.wishes.claim_s
         while True:
             try:
-                return claim(site.target, self.move)
+                return act()
             except Claimed:
                 if self.clock() >= deadline or self.stop.is_set():
                     raise
@@ -213,10 +221,9 @@ class Mover:
             if self.clock() - self._checked_at >= self.wishes.check_s:
                 self._check(site)  # and that our claim's connection is still there
 
-        ends, name = self.ends, self.move.name
-        backfill(
-            site.pairs, ends.source, ends.target, name, _later(site), advanced, limits, self.clock
-        )
+        source, target = self.ends.source, _Copied(self.ends.target, self._claim)
+        name, later = self.move.name, left_to(site.capture, source)
+        backfill(site.pairs, source, target, name, later, advanced, limits, self.clock)
         self._check(site)
         if self.ledger.standing.copied_at is None:
             self.ledger.record(RecordKind.COPIED)
@@ -253,6 +260,35 @@ class Mover:
         age_s = 0.0 if backlog.oldest_at is None else max(0.0, self.wall() - backlog.oldest_at)
         self.teller.behind(Lag(backlog.entries, age_s, self._applied))
         self._behind_at = self.clock()
+
+
+@dataclass(slots=True)
+class _Copied:
+    """The target as the copy opens it: by a connection that waits until a dead one's is gone.
+
+    Otherwise a page that was being committed when its mover died could land behind newer rows.
+    """
+
+    database: Database
+    claimed: Callable[[Callable[[], None]], None]
+    kind: DatabaseKind = field(init=False)
+    shown: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kind, self.shown = self.database.kind, self.database.shown
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.database.dialect
+
+    def session(self, mover: str | None = None, statement_s: float = 60.0) -> Session:
+        session = self.database.session(mover, statement_s)
+        try:
+            self.claimed(partial(claim, session, f"{mover} copy"))
+        except BaseException:
+            session.close()
+            raise
+        return session
 
 
 def _begun(site: Site) -> dict[str, str | None]:
@@ -292,14 +328,3 @@ def _refuse_another(begun: Begun, site: Site, ledger: str) -> None:
     ]
     if reasons:
         raise HandoverRefused(reasons)
-
-
-def _later(site: Site) -> Callable[[Pair, Row], None]:
-    """Enters a row among the captured changes, as if it had changed just now."""
-    mark = site.source.dialect.placeholder
-    sql = f"INSERT INTO {site.capture.changes} (tbl, row_key) VALUES ({mark}, {mark})"  # noqa: S608
-
-    def later(pair: Pair, key: Row) -> None:
-        site.source.execute(sql, (str(pair.source.table.name), encode(key)))
-
-    return later

@@ -4,9 +4,10 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from strangler_proxy.handover.capture import Capture
 from strangler_proxy.handover.databases import open_database
@@ -85,12 +86,24 @@ def open_site(move: Move, ends: Ends, statement_s: float = 60.0) -> Iterator[Sit
         yield Site(move, ends, source, target, pairs, capture)
 
 
-def claim(target: Session, move: Move) -> None:
-    """Be the only one at work on this move until the session is closed; Claimed if another is."""
+def claim(session: Session, name: str) -> None:
+    """Be the only one with this name at this database; Claimed if another is."""
     try:
-        target.claim(f"{move.name} mover")
+        session.claim(name)
     except LockBusy as busy:
         raise Claimed(str(busy)) from busy
+
+
+def claims(source: Session, target: Session, move: Move) -> tuple[Callable[[], None], ...]:
+    """What makes this process the only one at work on the move until the sessions are closed.
+
+    The claims are of the very connections that carry statements, so nothing that a mover before
+    this one had asked for there is still being carried out. Each may be tried again.
+    """
+    return (
+        partial(claim, target, f"{move.name} mover"),
+        partial(claim, source, f"{move.name} mover at the control"),
+    )
 
 
 def declared(move: Move) -> str:

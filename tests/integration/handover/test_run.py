@@ -439,3 +439,20 @@ def kill_connections(kind: str, site: Site) -> None:
             if number not in kept:
                 with suppress(pymysql.err.OperationalError):  # it has just gone by itself
                     session.execute(f"KILL {number}")
+
+
+def test_a_copy_waits_until_the_connection_of_a_dead_one_is_gone(blog):
+    with closing(blog.ends.target.session(NAME)) as dead:
+        dead.claim(f"{NAME} copy")
+        with pytest.raises(Claimed):
+            blog.run()
+    assert blog.run() is Ending.CAUGHT_UP
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_mover_that_is_not_gone_yet_at_a_server_is_waited_for(blog, side):
+    name = {"source": f"{NAME} mover at the control", "target": f"{NAME} mover"}[side]
+    dead = getattr(blog.ends, side).session()
+    dead.claim(name)
+    threading.Timer(0.6, dead.close).start()
+    assert blog.run(replace(ONCE, claim_s=20.0)) is Ending.CAUGHT_UP

@@ -278,7 +278,8 @@ def _mysql(cell: Cell, spelling: Spelling) -> str:
             value = _mysql_text(cell)
             return f"trim(TRAILING ' ' FROM {value})" if spelling.padded else value
         case Kind.BINARY:
-            return f"lower(hex({cell.sql}))"
+            # What is longer than max_allowed_packet is NULL: then a digest, rather than nothing.
+            return f"ifnull(lower(hex({cell.sql})), md5({cell.sql}))"
         case Kind.TIMESTAMP | Kind.TIME if scale is None:
             whole = "DATETIME(6)" if cell.kind == Kind.TIMESTAMP else "TIME(6)"
             return _mysql_trimmed(f"CAST(CAST({cell.sql} AS {whole}) AS CHAR)")

@@ -15,6 +15,8 @@ What it sees is each value's canonical text (see databases.canonical). What it c
   the target alone would refuse tomorrow;
 - that a key is another key for one side's collation ('a' and 'A' where it ignores case): keys are
   compared by their bytes, and a row is missing where such a collation made two rows one;
+- bytes in MySQL over half of its max_allowed_packet: those count as different from any other
+  database's, whatever they are, and are compared by MD5 within MySQL;
 - two different rows of one digest: 60 bits of MD5, or 64 of PostgreSQL's own hash where both sides
   are PostgreSQL. Neither withstands somebody who makes rows to collide;
 - a moment: each chunk is read at its own time. While writes go on, a row that was seen to differ is
@@ -29,7 +31,6 @@ several, where rows differ. JSON that stands differently in MySQL and in a jsonb
 every row's digest, so that each row is fetched from both sides and compared here.
 """
 
-from strangler_proxy.handover.verify.pending import pending_in
 from strangler_proxy.handover.verify.recheck import Pending
 from strangler_proxy.handover.verify.repair import repair
 from strangler_proxy.handover.verify.report import Difference, Report

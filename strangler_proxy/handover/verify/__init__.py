@@ -42,7 +42,6 @@ __all__ = [
     "Pending",
     "Report",
     "Verifier",
-    "pending_in",
     "repair",
     "verify",
 ]

@@ -20,7 +20,8 @@ from strangler_proxy.handover.loading.reach import asking
 from strangler_proxy.handover.pages import MOST_BYTES
 
 Batches = Generator[list[Row], None, None]
-_AT_ONCE = 50  # rows between two looks at their weight
+# Rows between two looks at their weight. Pages of many rows are those whose rows were light.
+_AT_ONCE = (50, 200)
 
 
 class Source(Protocol):
@@ -102,17 +103,19 @@ class ComposingSource:
     def _composed(self, after: Row | None, rows: int) -> Batch | None:
         started = time.monotonic()
         found: list[Row] = []
+        whole: list[bytes] = []
         weight = 0
         with closing(_stream(self._session, self._side, after, rows)) as batches:
             for batch in batches:
-                if any(row[0] is None for row in batch):
+                composed = [row[0] for row in batch]
+                if None in composed:
                     return None
+                whole += composed
                 found += batch
-                weight += sum(len(row[0]) for row in batch)
+                weight += sum(map(len, composed))
                 if weight >= MOST_BYTES:
                     break
         complete = len(found) < rows and weight < MOST_BYTES
-        whole = [row[0] for row in found]
         elapsed = time.monotonic() - started
         return Batch(whole, lambda place: tuple(found[place][1:]), complete, weight, elapsed)
 
@@ -162,10 +165,12 @@ def _stream(
 ) -> Generator[list[Row], None, None]:
     dialect = session.dialect
     parameters = dialect.page_parameters(after) if after is not None else ()
+    least, most = _AT_ONCE
+    at_once = min(max(rows // 20, least), most)
     with (
         session.snapshot(),
         closing(
-            session.stream(dialect.page(side, after is not None, rows), parameters, _AT_ONCE)
+            session.stream(dialect.page(side, after is not None, rows), parameters, at_once)
         ) as batches,
     ):
         yield from batches

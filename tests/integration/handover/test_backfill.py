@@ -371,12 +371,12 @@ def test_copied_while_it_is_written_to_and_tailed_then_it_is_equal(kind, tmp_pat
     with both(kind, kind, tmp_path) as two:
         two.make("CREATE TABLE users (id INTEGER PRIMARY KEY, email VARCHAR(40) UNIQUE)")
         (pair,) = two.pairs("users")
-        two.source.put(pair.source, [(n * 3, f"{n}") for n in range(1, 4_000)])
+        two.source.put(pair.source, [(n * 3, f"{n}") for n in range(1, 1_500)])
         capture = Capture(two.source.database, MOVE, [pair.source])
         capture.install()
         with writing_meanwhile(two.source) as stop:
             later = left_to(capture, two.source.database)
-            two.copy([pair], later=later, rows_per_s=4_000.0, budget_s=0.01)
+            two.copy([pair], later=later, rows_per_s=2_000.0, budget_s=0.01)
             stop.set()
         tail_to_the_end(two, [pair], capture)
         two.assert_equal(pair)
@@ -392,18 +392,18 @@ def writing_meanwhile(side: Side) -> Iterator[threading.Event]:
         with closing(side.database.session()) as session:
             while not stop.is_set():
                 number += 1
-                one, other = rng.sample(range(3, 12_000, 3), 2)
+                one, other = rng.sample(range(3, 4_500, 3), 2)
                 for statement in (
-                    f"INSERT INTO users VALUES ({rng.randrange(4_000) * 3 + 1}, 'new {number}')",
+                    f"INSERT INTO users VALUES ({rng.randrange(1_500) * 3 + 1}, 'new {number}')",
                     f"UPDATE users SET email = 'was {number}' WHERE id = {one}",
                     f"UPDATE users SET email = '{one // 3}' WHERE id = {other}",
-                    f"DELETE FROM users WHERE id = {rng.randrange(4_000) * 3}",
-                    f"UPDATE users SET id = {12_000 + number * 3} WHERE id = {other - 3}",
+                    f"DELETE FROM users WHERE id = {rng.randrange(1_500) * 3}",
+                    f"UPDATE users SET id = {4_500 + number * 3} WHERE id = {other - 3}",
                 ):
                     with suppress(Clash):  # the same number was drawn before
                         session.execute(statement)
                 done.append(number)
-                stop.wait(0.005)
+                stop.wait(0.02)
 
     writer = threading.Thread(target=write)
     writer.start()

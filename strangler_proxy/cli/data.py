@@ -148,7 +148,7 @@ def verify(
     with _outcome(as_json):
         move = _move(moves, name)
         began = stamp(utc_now())
-        report = _repaired(move, ledger, as_json) if repair else _compared(move, ledger, shown)
+        report = _repaired(move, ledger) if repair else _compared(move, ledger, shown)
         keep_verified(
             ledger,
             {"at": began, "agrees": report.agrees, "rows": report.rows, "differ": report.total},
@@ -221,6 +221,7 @@ def _confirm(question: str) -> None:
 
 
 def _compared(move: "Move", ledger: Path, shown: int) -> "Report":
+    from strangler_proxy.cli.data_told import counting
     from strangler_proxy.handover.comparing import compare
     from strangler_proxy.handover.ledger import read_ledger
     from strangler_proxy.handover.site import open_site
@@ -229,23 +230,25 @@ def _compared(move: "Move", ledger: Path, shown: int) -> "Report":
     phase = standing(read_ledger(ledger)).phase
     if phase != Phase.TAIL:
         typer.echo(f"{move.name} is {phase}: rows that are not copied yet will differ", err=True)
-    with open_site(move, _ends(move)) as site:
-        return compare(site, shown)
+    with open_site(move, _ends(move)) as site, counting() as progress:
+        return compare(site, shown, progress)
 
 
-def _repaired(move: "Move", ledger: Path, as_json: bool) -> "Report":
+def _repaired(move: "Move", ledger: Path) -> "Report":
+    from strangler_proxy.cli.data_told import counted, counting
     from strangler_proxy.handover.comparing import compare_and_repair
     from strangler_proxy.handover.ledger import open_ledger
     from strangler_proxy.handover.site import open_site
 
     def told(report: "Report") -> None:
-        typer.echo(f"{report.total:,} rows differ: copying them again", err=True)
+        typer.echo(f"copying again what differs: {counted(report.total)}", err=True)
 
     with (
         open_ledger(ledger, "verify --repair") as held,
         open_site(move, _ends(move)) as site,
+        counting() as progress,
     ):
-        return compare_and_repair(site, held, told)
+        return compare_and_repair(site, held, told, progress)
 
 
 def _say_report(report: "Report", shown: int, as_json: bool) -> None:

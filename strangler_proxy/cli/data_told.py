@@ -1,8 +1,9 @@
 """What the commands about data print: for people, and as JSON for programs."""
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,10 +15,12 @@ from rich.table import Table
 from strangler_proxy.handover.progress import Advance, Bars
 
 if TYPE_CHECKING:
+    from strangler_proxy.handover.databases.port import TableName
     from strangler_proxy.handover.plan import Plan, PlannedColumn
     from strangler_proxy.handover.run import Lag
     from strangler_proxy.handover.status import Status
     from strangler_proxy.handover.verify import Difference, Report
+    from strangler_proxy.handover.verify.verify import Progress
 
 
 class ForPeople:
@@ -73,6 +76,22 @@ class ForPrograms:
     def behind(self, lag: "Lag") -> None:
         """{"event": "lag", "entries", "oldest_s", "applied"}."""
         typer.echo(json.dumps({"event": "lag", **asdict(lag)}))
+
+
+@contextmanager
+def counting() -> Iterator["Progress | None"]:
+    """On a terminal, a line that counts the rows compared; nothing elsewhere."""
+    console, rows = Console(stderr=True), Counter[str]()
+    if not console.is_terminal:
+        yield None
+        return
+    with console.status("comparing both sides") as status:
+
+        def looked_at(table: "TableName", more: int) -> None:
+            rows[str(table)] += more
+            status.update(escape(f"{table}: {rows[str(table)]:,} rows compared"))
+
+        yield looked_at
 
 
 def plan_table(plan: "Plan") -> Table:
@@ -184,8 +203,14 @@ def _texts(texts: Sequence[str | None] | None) -> list[str | None] | None:
 def _verified(told: Mapping[str, Any] | None) -> str:
     if told is None:
         return "never"
-    what = "both sides agreed" if told.get("agrees") else f"{told.get('differ', 0):,} rows differed"
+    agreed = told.get("agrees")
+    what = "both sides agreed" if agreed else f"{counted(told.get('differ', 0))} differed"
     return f"{told.get('at')}: {what} ({told.get('rows', 0):,} rows)"
+
+
+def counted(rows: int) -> str:
+    """So many rows, in words."""
+    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def _lag(lag: "Lag") -> str:

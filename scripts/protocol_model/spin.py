@@ -110,18 +110,16 @@ def _number(pattern: str, said: str) -> str:
 def _build(question: Question, bounds: Bounds, folder: Path) -> None:
     _run(folder, "spin", *_defines(question), "-a", str(MODEL), limit_s=BUILD_LIMIT_S, must=True)
     kind = "-DNP" if question.cycles else "-DSAFETY"
-    bitstate = ["-DBITSTATE"] if question.bits else []
     # A fault is found in moments, and then building well costs more than it brings.
     effort = "-O2" if question.refuted_by is None else "-O0"
     sizes = [f"-DMEMLIM={bounds.megabytes}", "-DVECTORSZ=512"]
-    command = ["gcc", effort, "-w", kind, *sizes, *bitstate, "-o", "pan", "pan.c"]
+    command = ["gcc", effort, "-w", kind, *sizes, "-o", "pan", "pan.c"]
     _run(folder, *command, limit_s=BUILD_LIMIT_S, must=True)
 
 
 def _search(question: Question) -> list[str]:
     hashes = "22" if question.refuted_by else "24"
-    width = ["-k3", f"-w{question.bits}"] if question.bits else [f"-w{hashes}"]
-    return ["./pan", "-n", f"-m{DEEPEST}", *width, *(["-l"] if question.cycles else [])]
+    return ["./pan", "-n", f"-m{DEEPEST}", f"-w{hashes}", *(["-l"] if question.cycles else [])]
 
 
 def _defines(question: Question) -> list[str]:

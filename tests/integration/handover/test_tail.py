@@ -153,7 +153,9 @@ def test_rows_that_refer_to_each_other_in_a_circle_arrive(alike: tuple[Place, Pl
         "CREATE TABLE b (id INTEGER NOT NULL PRIMARY KEY, a_id INTEGER, "
         "FOREIGN KEY (a_id) REFERENCES a (id))",
     ]
-    if alike[0].kind != "sqlite":
+    if alike[0].kind == "sqlite":  # a reference may be made before its table
+        circle[0] = circle[0][:-1] + ", FOREIGN KEY (b_id) REFERENCES b (id))"
+    else:
         circle.append("ALTER TABLE a ADD FOREIGN KEY (b_id) REFERENCES b (id)")
     it = moving(alike, circle, circle, {"table": "a"}, {"table": "b"})
     it.writer.execute("INSERT INTO a VALUES (2, NULL, NULL)")

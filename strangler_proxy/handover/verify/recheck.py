@@ -79,14 +79,14 @@ def _looked(
     seen = {
         key: rows
         for key in doubted
-        if differ(pair, *(rows := _Seen(source.get(key), target.get(key))))
+        if _differ(pair, *(rows := _Seen(source.get(key), target.get(key))))
     }
     again = look.texts(0, {key: doubted[key].raw_keys[0] for key in seen}) if seen else {}
     changed = {key for key in seen if again.get(key) != source.get(key)}
     return seen, (waiting | changed) & seen.keys()
 
 
-def differ(pair: Pair, source: Texts | None, target: Texts | None) -> bool:
+def _differ(pair: Pair, source: Texts | None, target: Texts | None) -> bool:
     """Whether two rows, None where there is none, are not the same."""
     if source is None or target is None:
         return source is not target

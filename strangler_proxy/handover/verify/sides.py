@@ -4,7 +4,7 @@ A thread waits in its driver, which lets the other run meanwhile. Everything is 
 transactions, so each statement sees what is committed when it begins.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from strangler_proxy.handover.verify.statements import PROBE, Statements
 
 T = TypeVar("T")
 _AT_ONCE = 100  # rows whose values are fetched together; each may be large
+_DIGESTS_AT_ONCE = 500
 
 
 class SideReader:
@@ -66,18 +67,26 @@ class SideReader:
 
         Given by neutral key; the raw one is made of it where it is not known.
         """
-        found: dict[Row, Texts] = {}
+        return {row[0]: row[1:] for row in self._by_keys(keys, self._asked.texts, _AT_ONCE)}
+
+    def digests(self, keys: Mapping[Row, Row | None]) -> Mapping[Row, int]:
+        """The digests of the rows with these keys, likewise."""
+        found = self._by_keys(keys, self._asked.digests, _DIGESTS_AT_ONCE)
+        return {key: int(digest) for key, digest in found}
+
+    def _by_keys(
+        self, keys: Mapping[Row, Row | None], sql: Callable[[int], str], at_once: int
+    ) -> Iterator[Row]:
+        """The rows of these keys: the neutral key, then what the statement shows."""
         raw_keys = [raw or self._raw([key])[0] for key, raw in keys.items()]
-        for at in range(0, len(raw_keys), _AT_ONCE):
-            some = raw_keys[at : at + _AT_ONCE]
-            parameters = [value for raw in some for value in raw]
-            rows = self._session.rows(self._asked.texts(len(some)), parameters)
+        for at in range(0, len(raw_keys), at_once):
+            some = raw_keys[at : at + at_once]
+            rows = self._session.rows(sql(len(some)), [value for raw in some for value in raw])
             named = self._neutral(row[: self._width] for row in rows)
             for key, row in zip(named, rows, strict=True):
                 # A collation may have found a key that is spelled otherwise.
                 if key in keys:
-                    found[key] = tuple(row[self._width :])
-        return found
+                    yield (key, *row[self._width :])
 
     def _bounds(self, part: Part) -> Sequence[Any]:
         given = [(value,) for value in (part.low, part.high) if value is not None]
@@ -105,20 +114,20 @@ class Asked:
 
     def texts(self, side: int, keys: Mapping[Row, Row | None]) -> Mapping[Row, Texts]:
         """The texts of rows at one side."""
-        return self._texts(side, keys).result()
+        return self._sides.submit(side, partial(self._readers[side].texts, keys)).result()
 
-    def both_texts(
-        self, rows: Sequence[Suspect]
-    ) -> tuple[Mapping[Row, Texts], Mapping[Row, Texts]]:
-        """The texts of these rows, from both sides at the same time."""
+    def unlike(self, rows: Sequence[Suspect]) -> list[Suspect]:
+        """Which of these differ by their digests, asked of both sides at the same time."""
         one, other = (
-            self._texts(side, {row.key: row.raw_keys[side] for row in rows}) for side in (0, 1)
+            self._sides.submit(
+                side,
+                partial(self._readers[side].digests, {row.key: row.raw_keys[side] for row in rows}),
+            )
+            for side in (0, 1)
         )
         wait((one, other))
-        return one.result(), other.result()
-
-    def _texts(self, side: int, keys: Mapping[Row, Row | None]) -> Future[Mapping[Row, Texts]]:
-        return self._sides.submit(side, partial(self._readers[side].texts, keys))
+        source, target = one.result(), other.result()
+        return [row for row in rows if source.get(row.key) != target.get(row.key)]
 
 
 class Sides:

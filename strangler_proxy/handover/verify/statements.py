@@ -130,9 +130,16 @@ class Statements:
             Cell(Kind.TEXT, value_sql(self.dialect, cell, spelling), None)
             for cell, spelling in zip(self.side.cells, self.spelled, strict=True)
         ]
-        cells = (*self.side.key_cells, *text)
-        shown = Side(self.side.table, cells, tuple(range(len(self.side.key))))
-        return self.dialect.by_keys(shown, keys)
+        return self._by_keys(text, keys)
+
+    def digests(self, keys: int) -> str:
+        """SELECT of the key's values, by `read`, and the digest of each row, by raw keys."""
+        return self._by_keys([Cell(Kind.INTEGER, self._digest(), None)], keys)
+
+    def _by_keys(self, shown: Sequence[Cell], keys: int) -> str:
+        cells = (*self.side.key_cells, *shown)
+        side = Side(self.side.table, cells, tuple(range(len(self.side.key))))
+        return self.dialect.by_keys(side, keys)
 
     def _from(self, part: Part) -> str:
         return f"{self._table()}{self._where(part)}"

@@ -10,7 +10,7 @@ from typing import Self
 from strangler_proxy.handover.databases.conversion import reading
 from strangler_proxy.handover.databases.port import Database, Pair, Row, TableName
 from strangler_proxy.handover.verify.bisect import Sizes, Suspect, steps
-from strangler_proxy.handover.verify.recheck import Patience, Pending, Tail, differ, settle
+from strangler_proxy.handover.verify.recheck import Patience, Pending, Tail, settle
 from strangler_proxy.handover.verify.report import Difference, Report
 from strangler_proxy.handover.verify.sides import Asked, Sides
 from strangler_proxy.handover.verify.statements import ordered
@@ -127,7 +127,7 @@ class Verifier:
         pending: Pending | None = None,
         tail: Tail | None = None,
     ) -> Report:
-        """Compare the rows of these raw source keys, as `keys.decode` gives them, value by value.
+        """Compare the rows of these raw source keys, as `keys.decode` gives them.
 
         Keys may repeat; a row that is at neither side agrees.
         """
@@ -141,16 +141,15 @@ class Verifier:
         pending: Pending | None = None,
         tail: Tail | None = None,
     ) -> Report:
-        """Compare these rows value by value."""
+        """Compare these rows by their digests, and those that differ value by value."""
         tally, patience = self._begun(), self._patience(pending, tail)
         for pair, rows in named:
             asked = self._sides.of(pair)
             tally.rows[pair.source.table.name] += len(rows)
-            for some in _some(rows):
-                tally.chunks += 1
-                doubted = self._unlike(pair, asked, some)
-                tally.suspects += len(doubted)
-                tally.add(settle(pair, asked, doubted, patience))
+            tally.chunks += 1
+            for some in _some(asked.unlike(rows)):
+                tally.suspects += len(some)
+                tally.add(settle(pair, asked, some, patience))
                 if tally.full:
                     return tally.report()
         return tally.report()
@@ -174,10 +173,6 @@ class Verifier:
         neutral = reading(self._source.dialect, pair.source.key_cells)(raw_keys)
         named = dict(zip(neutral, raw_keys, strict=True))
         return [Suspect(key, (tuple(raw), None)) for key, raw in named.items()]
-
-    def _unlike(self, pair: Pair, asked: Asked, some: Sequence[Suspect]) -> list[Suspect]:
-        source, target = asked.both_texts(some)
-        return [each for each in some if differ(pair, source.get(each.key), target.get(each.key))]
 
     def _begun(self) -> _Tally:
         return _Tally(self.limits, time.monotonic())

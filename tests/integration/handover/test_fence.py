@@ -440,6 +440,40 @@ def test_moves_of_one_name_in_two_databases_leave_each_other_alone(
     assert not fence.missing(mover)
 
 
+@pytest.mark.services
+def test_an_open_fence_changes_nothing_that_a_writer_is_told(place: Make) -> None:
+    here = place("mysql")
+    writer = here.writer(
+        "CREATE TABLE posts (id INTEGER AUTO_INCREMENT PRIMARY KEY, body VARCHAR(40))"
+    )
+
+    def told() -> object:
+        writer.rows("SELECT 1 UNION SELECT 2")
+        writer.execute("INSERT INTO posts (body) VALUES ('a'), ('b')")
+        counts = writer.rows("SELECT ROW_COUNT(), FOUND_ROWS(), @@warning_count")
+        return counts, writer.scalar("SELECT LAST_INSERT_ID() IN (SELECT id FROM posts)")
+
+    before = told()
+    fence_of(here)
+    assert told() == before
+
+
+@pytest.mark.services
+def test_moves_of_one_name_in_two_schemas_leave_each_other_alone(place: Make) -> None:
+    here = place("postgresql")
+    here.writer("CREATE TABLE posts (id int PRIMARY KEY, body text)", "CREATE SCHEMA second")
+    here.writer("CREATE TABLE second.posts (id int PRIMARY KEY, body text)")
+    fence, mover = fence_of(here, shut=True)
+    table = mover.describe(TableName("second", "posts"))
+    its = side_of(mover, table, {"id": Kind.INTEGER, "body": Kind.TEXT}, ("id",))
+    second = Fence(here.database, MOVE, [its])
+    second.install(shut=False, patience=QUICK)
+    assert not fence.missing(mover)
+    second.remove(QUICK)
+    assert not fence.missing(mover)
+    assert fence.state(mover).standing == Standing.SHUT
+
+
 def test_installing_waits_for_who_writes_already(here: Place) -> None:
     writer = here.writer()
     begin(writer)

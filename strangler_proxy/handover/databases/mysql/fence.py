@@ -4,7 +4,8 @@ A trigger reads the fence's row twice. First as any SELECT, so that a writer who
 lock: a statement that fails gives none back before its transaction ends. Then, if that let it pass,
 LOCK IN SHARE MODE, which sees the newest row whatever the snapshot of the writer is, and is kept.
 So only a writer whose snapshot is older than the fence keeps the mover waiting after its refusal.
-Where the binary log holds statements both readings lock.
+Where the binary log holds statements both readings lock. The first reading may be the one that
+fixes a writer's snapshot at REPEATABLE READ, which else its own first SELECT would do.
 
 What a foreign key deletes or changes fires no trigger, so the tables from which that comes get
 triggers too, which refuse what would reach a fenced row. TRUNCATE and ALTER cannot be refused.

@@ -31,7 +31,8 @@ _NOW = "extract(epoch FROM clock_timestamp())::double precision"
 _TRIGGERS = """
 SELECT t.tgname, t.tgenabled::text, n.nspname, c.relname FROM pg_trigger t
 JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT t.tgisinternal AND t.tgname LIKE 'strangler_%%_fence'
+JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace h ON h.oid = p.pronamespace
+WHERE NOT t.tgisinternal AND t.tgname LIKE 'strangler_%%_fence' AND h.nspname = %s
 """
 _FUNCTIONS = """
 SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -80,7 +81,7 @@ class PostgresqlFence:
         for (name,) in session.rows(_FUNCTIONS, (home,)):
             if is_fence_trigger(move, name):
                 found[name] = Installed(name, False, (_drop_function(home, name),))
-        for name, enabled, schema, table in session.rows(_TRIGGERS):
+        for name, enabled, schema, table in session.rows(_TRIGGERS, (home,)):
             if is_fence_trigger(move, name):
                 drop = f"DROP TRIGGER IF EXISTS {_SQL.quote(name)} ON {_in(schema, table)}"
                 found[name] = Installed(name, enabled == "A", (drop, _drop_function(home, name)))

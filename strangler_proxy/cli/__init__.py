@@ -1,7 +1,7 @@
 """The command `strangler`: reads arguments, calls the part that does the work, shows the outcome.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 no proxy is running. What a command
-needs is imported when it runs, so that the others start at once.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 no proxy is running; data.py has its
+own. What a command needs is imported when it runs, so that the others start at once.
 """
 
 from strangler_proxy.cli import data, files, history, live, serving

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from strangler_proxy.handover.progress import Advance, Bars
 
@@ -96,7 +96,7 @@ def counting() -> Iterator["Progress | None"]:
 
 def plan_table(plan: "Plan") -> Table:
     """A row for each table, a line in it for each column."""
-    table = Table("table", "to", "rows, about", "key", "columns", "as")
+    table = _table("table", "to", "rows, about", "key", "columns", "as")
     for each in plan.tables:
         columns = "\n".join(
             column.target
@@ -109,6 +109,11 @@ def plan_table(plan: "Plan") -> Table:
         cells = (each.source, each.target, rows, ", ".join(each.key), columns, kinds)
         table.add_row(*map(escape, cells))
     return table
+
+
+def _table(*headers: str) -> Table:
+    """With names whole, however narrow the terminal is."""
+    return Table(*(Column(header, overflow="fold") for header in headers))
 
 
 def _column(column: "PlannedColumn") -> str:
@@ -140,7 +145,7 @@ def status_as_json(status: "Status") -> dict[str, Any]:
 
 def status_table(status: "Status") -> Table:
     """A row for each table: rows copied of how many."""
-    table = Table("table", "to", "rows copied", "of about", "first copy")
+    table = _table("table", "to", "rows copied", "of about", "first copy")
     for each in status.tables:
         of = "not known" if each.estimated is None else f"{each.estimated:,}"
         state = "done" if each.done else ("under way" if each.rows else "not begun")

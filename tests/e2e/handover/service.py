@@ -1,0 +1,57 @@
+"""A service that writes notes to a SQLite file: `python -m tests.e2e.handover.service FILE`.
+
+Each POST is one transaction; it is answered when that is committed. Prints its port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import sqlite3
+import sys
+
+_LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
+
+
+async def main(path: str) -> None:
+    """Serve until killed."""
+    database = sqlite3.connect(path, timeout=10, isolation_level=None)
+    database.execute("PRAGMA synchronous = NORMAL")
+
+    def write(word: str) -> None:
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            writer = int(word.partition("-")[0])
+            database.execute("INSERT INTO notes (word) VALUES (?)", (word,))
+            database.execute("UPDATE counters SET n = n + 1 WHERE id = ?", (writer,))
+            database.execute("COMMIT")
+        except BaseException:
+            database.execute("ROLLBACK")
+            raise
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = _LENGTH.search(head)
+                body = await reader.readexactly(int(length[1]) if length else 0)
+                status, told = b"200 OK", b"written"
+                try:
+                    write(body.decode())
+                except sqlite3.Error as fault:
+                    status, told = b"500 Refused", str(fault).encode()
+                writer.write(
+                    b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(told), told)
+                )
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

@@ -474,6 +474,19 @@ def test_moves_of_one_name_in_two_schemas_leave_each_other_alone(place: Make) ->
     assert fence.state(mover).standing == Standing.SHUT
 
 
+def test_a_fence_whose_mark_was_taken_away_with_the_capture_says_so_and_is_mended(
+    place: Make,
+) -> None:
+    here = place("sqlite")
+    writer = here.writer("CREATE TABLE posts (id INTEGER PRIMARY KEY, body TEXT)")
+    fence, mover = fence_of(here)
+    mover.execute("DROP TABLE strangler_posts_mover")
+    assert "switched off" in fence.missing(mover)[0]
+    fence.install(shut=False, patience=QUICK)
+    assert not fence.missing(mover)
+    writer.execute(WRITES[0])
+
+
 def test_installing_waits_for_who_writes_already(here: Place) -> None:
     writer = here.writer()
     begin(writer)

@@ -56,10 +56,11 @@ class SqliteFence:
         return [_trigger(move, side, event) for side in sides for event in events]
 
     def installed(self, session: Session, move: str, home: str | None) -> Sequence[Installed]:
-        """By the catalogue."""
+        """By the catalogue; without the table of the mover's mark a trigger fails every writer."""
         names = session.rows("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        works = _is_table(session, mover_table(move))
         return [
-            Installed(name, True, (f"DROP TRIGGER IF EXISTS {_SQL.quote(name)}",))
+            Installed(name, works, (f"DROP TRIGGER IF EXISTS {_SQL.quote(name)}",))
             for (name,) in names
             if is_fence_trigger(move, name)
         ]

@@ -95,7 +95,7 @@ def _strangler(origin: Origin) -> Callable[[Places], list[str]]:
 
 
 CONTENDERS = (
-    Contender("pipe", "psql | psql", POSTGRESQL, "psql", _pipe),
+    Contender("pipe", "two psql, piped", POSTGRESQL, "psql", _pipe),
     Contender("pgloader", "pgloader", POSTGRESQL, "pgloader", _pgloader(POSTGRESQL)),
     Contender("strangler", "strangler", POSTGRESQL, sys.executable, _strangler(POSTGRESQL)),
     Contender("pgloader-sqlite", "pgloader", SQLITE, "pgloader", _pgloader(SQLITE)),

@@ -42,7 +42,7 @@ def _faster(what: str, evidence: Evidence, ours: str, theirs: str) -> Judgement:
 
 
 def _within(evidence: Evidence) -> Judgement:
-    words = f"PostgreSQL to PostgreSQL: within {PIPE:.0f} times of psql | psql"
+    words = f"PostgreSQL to PostgreSQL: within {PIPE:.0f} times of two psql, piped"
     if missing := _missing(words, evidence, "strangler", "pipe"):
         return missing
     mine, pipe = evidence.seconds["strangler"], evidence.seconds["pipe"]

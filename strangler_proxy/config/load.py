@@ -50,7 +50,7 @@ def parse(text: str, file: str = "strangler.yaml") -> Config:
     if not isinstance(data, Mapping):
         raise ConfigError([Problem(file, 1, "", "must hold keys: upstreams, default, routes")])
     problems = [
-        Problem(file, _line(data, where), _dotted(data, where), message)
+        Problem(file, line_of(data, where), dotted(data, where), message)
         for where, message in _mistakes(data)
     ]
     if problems:
@@ -64,16 +64,17 @@ def _mistakes(data: Mapping[str, Any]) -> Iterator[Mistake]:
     pieces = {**data, "routes": ()}
     if isinstance(upstreams, Mapping):
         for name, upstream in upstreams.items():
-            yield from _shape(Upstream, upstream, ("upstreams", name))
+            yield from shape_mistakes(Upstream, upstream, ("upstreams", name))
         pieces["upstreams"] = {name: Upstream(url="http://checked.above") for name in upstreams}
-    yield from _shape(Config, pieces, ())
+    yield from shape_mistakes(Config, pieces, ())
     if isinstance(routes, Sequence) and not isinstance(routes, str):
         for index, raw in enumerate(routes):
-            yield from _shape(Route, raw, ("routes", index))
+            yield from shape_mistakes(Route, raw, ("routes", index))
     yield from reference_mistakes(data)
 
 
-def _shape(model: type[BaseModel], value: Any, where: Where) -> Iterator[Mistake]:
+def shape_mistakes(model: type[BaseModel], value: Any, where: Where) -> Iterator[Mistake]:
+    """Yield what is wrong with a piece of a document by itself, in words for people."""
     try:
         TypeAdapter(model).validate_python(value)
     except ValidationError as fault:
@@ -91,7 +92,7 @@ def _for_people(kind: str, message: str, loc: tuple[int | str, ...]) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _line(document: Any, where: Where) -> int | None:
+def line_of(document: Any, where: Where) -> int | None:
     """The 1-based line of the deepest part of `where` that the document has."""
     line = None
     for key in where:
@@ -103,7 +104,7 @@ def _line(document: Any, where: Where) -> int | None:
     return line
 
 
-def _dotted(data: Any, where: Where) -> str:
+def dotted(data: Any, where: Where) -> str:
     """`routes[2].match`, with the route's name where it has one."""
     text = ""
     for key in where:

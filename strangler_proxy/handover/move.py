@@ -24,7 +24,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from strangler_proxy.config import ConfigError, Problem
 from strangler_proxy.config.fields import Frozen, Variable, checked
-from strangler_proxy.config.load import _dotted, _line, _shape
+from strangler_proxy.config.load import dotted, line_of, shape_mistakes
 from strangler_proxy.config.references import Mistake, Where
 from strangler_proxy.handover.databases.port import TableName
 
@@ -139,7 +139,7 @@ def parse_moves(text: str, file: str = "moves.yaml", routes: Sequence[str] | Non
     if not isinstance(data, Mapping):
         raise ConfigError([Problem(file, 1, "", "must hold the key moves")])
     problems = [
-        Problem(file, _line(data, where), _dotted(data, where), message)
+        Problem(file, line_of(data, where), dotted(data, where), message)
         for where, message in _mistakes(data, routes)
     ]
     if problems:
@@ -151,7 +151,7 @@ def _mistakes(data: Mapping[str, Any], routes: Sequence[str] | None) -> Iterator
     """Yield everything wrong with the document; a mistake in one move hides none in another."""
     moves = data.get("moves")
     if not isinstance(moves, Sequence) or isinstance(moves, str) or not moves:
-        yield from _shape(Moves, data, ())
+        yield from shape_mistakes(Moves, data, ())
         return
     for key in data:
         if key != "moves":
@@ -159,7 +159,7 @@ def _mistakes(data: Mapping[str, Any], routes: Sequence[str] | None) -> Iterator
     seen: set[str] = set()
     for place, raw in enumerate(moves):
         where: Where = ("moves", place)
-        yield from _shape(Move, raw, where)
+        yield from shape_mistakes(Move, raw, where)
         if not isinstance(raw, Mapping):
             continue
         name = raw.get("name")

@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
-import pymysql  # type: ignore[import-untyped]
+import pymysql
 
 from scripts.benchmarks import machine
 from scripts.benchmarks.figures import spread

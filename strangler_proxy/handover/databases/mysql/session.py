@@ -9,9 +9,9 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import pymysql  # type: ignore[import-untyped]
-from pymysql.constants import ER  # type: ignore[import-untyped]
-from pymysql.cursors import SSCursor  # type: ignore[import-untyped]
+import pymysql
+from pymysql.constants import ER
+from pymysql.cursors import SSCursor
 
 from strangler_proxy.handover.databases.mysql.dialect import MysqlDialect
 from strangler_proxy.handover.databases.mysql.schema import describe

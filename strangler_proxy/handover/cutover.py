@@ -6,6 +6,10 @@ the target; once the target's fence is lifted there is only forward. Between the
 shut. Killed anywhere, `resume` finds from both fences what is to be done, before anything else is.
 
 Rollback is the same, over the way turned round.
+
+Where the model's transitions are: tail.drain is Crossing.drain, verify.changed_since is Proof.rest,
+flip.flip is hold.flip under a hold and hold.serve without one, ledger.record is OwnerLedger.record;
+the others are named as there.
 """
 
 import time

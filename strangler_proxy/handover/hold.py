@@ -60,11 +60,11 @@ Holds = Mapping[str, str]
 def acquire(proxies: Sequence[Proxy], seconds: float, drain_s: float) -> Holds:
     """Hold everywhere; HoldRefused, with nothing held anywhere, when one refuses."""
 
-    def ask(proxy: Proxy) -> str | HandoverFault:
+    def ask(proxy: Proxy) -> str | Exception:
         try:
             return proxy.hold(seconds, drain_s)
-        except HandoverFault as refused:
-            return refused
+        except Exception as fault:  # noqa: BLE001 - whatever it was, the others give back first
+            return fault
 
     answers = dict(zip((proxy.name for proxy in proxies), _all(ask, proxies), strict=True))
     holds = {name: answer for name, answer in answers.items() if isinstance(answer, str)}

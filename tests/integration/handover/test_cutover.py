@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from strangler_proxy.handover.cutover import Wishes
+from strangler_proxy.handover import cutover
+from strangler_proxy.handover.cutover import Unsettled, Wishes
 from strangler_proxy.handover.faults import HandoverFault, HandoverRefused
-from strangler_proxy.handover.ownership import read_ownership
+from strangler_proxy.handover.ownership import open_ownership, read_ownership
 from strangler_proxy.handover.way import Owner
 from tests.integration.handover.conftest import Place, pair_param
 from tests.integration.handover.cutting import Capability, Writers, killed
@@ -72,6 +73,57 @@ def test_killed_behind_any_step_it_is_completed_or_undone(files: Capability, ste
             assert files.owner == (owner if step in DONE else Owner.CONTROL)
             assert not read_ownership(files.path).intent
             files.tail_until(writers.more(10), "writes go on")
+    files.settled()
+    writers.check()
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("step", ["fenced", "decided", "flipped", "opened"])
+@pytest.mark.parametrize("kinds", [("postgresql", "mysql"), ("mysql", "postgresql")])
+def test_killed_between_two_servers_it_is_completed_or_undone(
+    place: Make, tmp_path: Path, kinds: tuple[str, str], step: str
+) -> None:
+    servers = Capability(place(kinds[0]), place(kinds[1]), tmp_path)
+    writers = Writers(servers)
+    with writers.writing():
+        servers.tail_until(writers.more(10), "writes go on")
+        assert killed(lambda checkpoint: servers.cut(QUICK, checkpoint), step)
+        outcome = servers.resume()
+        assert outcome is not None
+        assert outcome.done == (step in DONE)
+        servers.tail_until(writers.more(10), "writes go on")
+    servers.settled()
+    writers.check()
+
+
+@pytest.mark.parametrize(
+    ("side", "step", "done"),
+    [("source", "drained", False), ("target", "flipped", True), ("source", "flipped", True)],
+)
+def test_a_connection_lost_in_the_middle_is_settled_over_another(
+    files: Capability, side: str, step: str, done: bool
+) -> None:
+    writers = Writers(files)
+    with writers.writing():
+        files.tail_until(writers.more(10), "writes go on")
+        with files.open() as crossing, open_ownership(files.path) as ledger:
+            session = {"source": crossing.source, "target": crossing.target}[side]
+
+            def hangs_up(at: str) -> None:
+                if at == step:
+                    session.raw.close()
+
+            if (side, step) == ("source", "flipped"):
+                # Decided: what is left needs the target alone.
+                assert cutover.run(crossing, files.proxies, ledger, QUICK, hangs_up).done
+            else:
+                with pytest.raises(Unsettled):
+                    cutover.run(crossing, files.proxies, ledger, QUICK, hangs_up)
+                assert ledger.now.intent
+        outcome = files.resume()
+        assert (files.owner == Owner.CANDIDATE) == done
+        assert (outcome is None) == ((side, step) == ("source", "flipped"))
+        files.tail_until(writers.more(10), "writes go on")
     files.settled()
     writers.check()
 

@@ -146,6 +146,20 @@ def test_a_hold_that_one_proxy_refuses_is_given_back_by_all() -> None:
     assert [proxy.released for proxy in proxies] == [["hold of a"], [], ["hold of c"]]
 
 
+class Broken(Yielding):
+    """A proxy that fails in a way nobody has thought of."""
+
+    def hold(self, seconds: float, drain_s: float) -> str:
+        raise KeyError("hold")
+
+
+def test_a_hold_is_given_back_by_all_whatever_goes_wrong_at_one() -> None:
+    proxies = [Broken("a"), Yielding("b")]
+    with pytest.raises(KeyError):
+        hold.acquire(proxies, 2.0, 1.0)
+    assert proxies[1].released == ["hold of b"]
+
+
 def test_release_adds_up_what_was_held_and_goes_on_past_a_proxy_that_is_gone() -> None:
     proxies = [Yielding("a"), Yielding("b"), Yielding("c")]
     holds = hold.acquire(proxies, 2.0, 1.0)

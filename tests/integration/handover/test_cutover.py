@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from strangler_proxy.handover import cutover
+from strangler_proxy.handover.backfill import backfill
 from strangler_proxy.handover.cutover import Unsettled, Wishes
 from strangler_proxy.handover.faults import HandoverFault, HandoverRefused
 from strangler_proxy.handover.ownership import open_ownership, read_ownership
 from strangler_proxy.handover.way import Owner
 from tests.integration.handover.conftest import Place, pair_param
 from tests.integration.handover.cutting import Capability, Writers, killed
+from tests.wire_tools.proxy import until
 
 Make = Callable[[str], Place]
 QUICK = Wishes(whole=False)
@@ -55,6 +58,7 @@ STEPS = [
     *("flipped", "opened", "released", "recorded"),
 ]
 DONE = STEPS[STEPS.index("decided") :]
+UNDONE = ["served back", "lifted", "released back", "recorded back"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -128,7 +132,7 @@ def test_a_connection_lost_in_the_middle_is_settled_over_another(
     writers.check()
 
 
-@pytest.mark.parametrize("again", ["served back", "lifted", "released back", "recorded back"])
+@pytest.mark.parametrize("again", UNDONE)
 def test_killed_while_it_is_undone_it_is_undone_again(files: Capability, again: str) -> None:
     writers = Writers(files)
 
@@ -166,6 +170,24 @@ def test_killed_again_in_the_resume_it_is_completed_by_the_next(
         assert outcome.done
         assert files.owner == Owner.CANDIDATE
         files.tail_until(writers.more(10), "writes go on")
+    files.settled()
+    writers.check()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_random_again_and_again_every_write_is_kept(files: Capability, seed: int) -> None:
+    rng = random.Random(seed)
+    writers, completed = Writers(files), 0
+    with writers.writing():
+        for _ in range(40):
+            files.tail_until(writers.more(3), "writes go on")
+            before, step = files.owner, rng.choice([*STEPS, *STEPS, "none"])
+            killed(lambda checkpoint: files.cut(QUICK, checkpoint), step)
+            while rng.random() < 0.4:
+                killed(files.resume, rng.choice(["served", "flipped", "opened", *UNDONE]))
+            files.resume()
+            completed += files.owner != before
+    assert completed > 10
     files.settled()
     writers.check()
 
@@ -283,3 +305,18 @@ def test_a_hold_that_was_used_up_is_undone_in_time(files: Capability) -> None:
     assert not outcome.done
     assert "used up" in (outcome.reason or "")
     files.settled()
+
+
+def test_tables_that_are_shut_are_filled_by_the_mover_alone(capability: Capability) -> None:
+    writers = Writers(capability, bypassing=False)
+    with writers.writing():
+        until(writers.more(20), "writes go on")
+    way = capability.first
+    backfill(way.pairs, way.source, way.target, "m", lambda pair, key: None)
+    assert capability.counts(Owner.CANDIDATE) == writers.counts
+    assert capability.words(Owner.CANDIDATE) == capability.words(Owner.CONTROL)
+    stranger = capability.places[Owner.CANDIDATE].session()
+    with pytest.raises(Exception, match="mov"):
+        stranger.execute("UPDATE counters SET n = 0")
+    capability.settled()
+    writers.check()

@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from strangler_proxy.handover import cutover
+from strangler_proxy.handover import cutover, reverse
 from strangler_proxy.handover.backfill import backfill
+from strangler_proxy.handover.capture import Capture
+from strangler_proxy.handover.crossing import open_crossing
 from strangler_proxy.handover.cutover import Unsettled, Wishes
 from strangler_proxy.handover.faults import HandoverFault, HandoverRefused
+from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.ownership import open_ownership, read_ownership
-from strangler_proxy.handover.way import Owner
+from strangler_proxy.handover.pairing import pair_tables
+from strangler_proxy.handover.way import Owner, forward
 from tests.integration.handover.conftest import Place, pair_param
-from tests.integration.handover.cutting import Capability, Writers, killed
+from tests.integration.handover.cutting import Capability, FakeProxy, Writers, killed
 from tests.wire_tools.proxy import until
 
 Make = Callable[[str], Place]
@@ -320,3 +324,63 @@ def test_tables_that_are_shut_are_filled_by_the_mover_alone(capability: Capabili
         stranger.execute("UPDATE counters SET n = 0")
     capability.settled()
     writers.check()
+
+
+def test_who_writes_behind_the_fence_before_the_decision_has_it_undone(files: Capability) -> None:
+    control = files.places[Owner.CONTROL]
+
+    def meddles(step: str) -> None:
+        if step == "numbered":
+            fence = files.first.source_fence()
+            mover = control.session("m")
+            fence.lift(mover)
+            control.writer("INSERT INTO notes (word) VALUES ('behind')")
+            fence.raise_(mover, 1.0)
+
+    outcome = files.cut(QUICK, meddles)
+    assert not outcome.done
+    assert "somebody wrote behind it" in (outcome.reason or "")
+    assert files.cut(QUICK).done
+    assert files.words(Owner.CANDIDATE) == ["behind"]
+
+
+def test_values_that_are_computed_on_the_way_stay_where_they_are_on_the_way_back(
+    place: Make, tmp_path: Path
+) -> None:
+    control, candidate = place("sqlite"), place("sqlite")
+    old = control.writer(
+        "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, body TEXT, secret TEXT DEFAULT 'kept')"
+    )
+    new = candidate.writer(
+        "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, body TEXT, letters INTEGER)"
+    )
+    columns = {"id": "id", "body": "body", "letters": {"sql": "length(body)"}}
+    move = Move.model_validate(
+        {
+            "name": "m",
+            "source_env": "A",
+            "target_env": "B",
+            "tables": [{"table": "t", "columns": columns}],
+        }
+    )
+    way = forward("m", control.database, candidate.database, pair_tables(move, old, new))
+    Capture(way.source, "m", [pair.source for pair in way.pairs]).install()
+    reverse.install(way)
+    proxy = FakeProxy()
+    for number, writer in enumerate([old, new, old]):
+        writer.execute("INSERT INTO t (id, body) VALUES (?, ?)", (number, "x" * number))
+        if writer is new:
+            new.execute("UPDATE t SET letters = length(body)")
+        with open_crossing(way) as crossing, open_ownership(tmp_path / "owner.jsonl") as ledger:
+            assert cutover.run(crossing, [proxy], ledger).done
+        way = way.turned()
+    new.execute("UPDATE t SET body = 'new', letters = 3 WHERE id = 0")
+    with open_crossing(way) as crossing:
+        while crossing.step().entries:
+            pass
+    assert old.rows("SELECT * FROM t ORDER BY id") == [
+        (0, "new", "kept"),
+        (1, "x", "kept"),
+        (2, "xx", "kept"),
+    ]
+    assert new.rows("SELECT * FROM t ORDER BY id") == [(0, "new", 3), (1, "x", 1), (2, "xx", 2)]

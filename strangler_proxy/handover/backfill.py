@@ -161,7 +161,9 @@ def _end(session: Session, side: Side) -> Row | None:
     order = ", ".join(f"{column} DESC" for column in key)
     table = dialect.table(side.table.name)
     found = session.rows(f"SELECT {', '.join(key)} FROM {table} ORDER BY {order} LIMIT 1")  # noqa: S608
-    return found[0] if found else None
+    # SQLite may keep a text there, which its page refuses with a sentence.
+    whole = found and all(isinstance(value, int) for value in found[0])
+    return found[0] if whole else None
 
 
 @dataclass(slots=True)

@@ -174,7 +174,7 @@ class _Source:
     async def refresh(self) -> Jwks | None:
         """The keys after a fetch: one under way, or a new one unless one was asked for just now."""
         now = self._clock()
-        if self._fetch is None:
+        if not self._fetching:
             if self._asked_at is not None and now - self._asked_at < self._pace.asked_s:
                 return self.jwks
             self._asked_at = now
@@ -199,13 +199,13 @@ class _Source:
 
     async def _fetched(self) -> None:
         """Wait for the one fetch under way, or for a new one; who waits may be cancelled alone."""
-        if self._fetch is None:
+        if self._fetch is None or not self._fetching:
             self._fetch = asyncio.get_running_loop().create_task(self._take_up())
-            self._fetch.add_done_callback(self._ended)
         await asyncio.wait({self._fetch})
 
-    def _ended(self, fetch: asyncio.Task[None]) -> None:
-        self._fetch = None
+    @property
+    def _fetching(self) -> bool:
+        return self._fetch is not None and not self._fetch.done()
 
     async def _take_up(self) -> None:
         try:

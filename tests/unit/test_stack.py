@@ -26,7 +26,7 @@ def test_routes_are_copied_for_other_ports_and_stay_the_same(tmp_path: Path) -> 
     stack.write_routes(original, copy, PORTS)
     before, after = load(original), load(copy)
     assert after.address.port == PORTS.proxy
-    assert after.upstreams["monolith"].origin.address.port == PORTS.monolith
-    assert after.upstreams["image"].origin.address.port == PORTS.image
+    assert after.upstreams["monolith"].origins[0].address.port == PORTS.monolith
+    assert after.upstreams["image"].origins[0].address.port == PORTS.image
     assert [route.match for route in after.routes] == [route.match for route in before.routes]
     assert "# Auth: declared without a candidate" in copy.read_text()

@@ -66,7 +66,7 @@ def test_fixed_addresses_are_members_in_the_order_of_the_file(tmp_path: Path) ->
         settings = config(
             upstreams={
                 "monolith": "http://b:5000",
-                "image": {"urls": ["http://z:1", "http://a:2", "http://z:1"]},
+                "image": {"urls": ["http://z:1", "http://a:2"]},
             }
         )
         async with membership(tmp_path, settings) as (members, told):

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from strangler_proxy.policies.retry import ANSWERED, NOT_SENT, UNHEARD
 from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
 from strangler_proxy.wire.request import CHUNKED, RequestHead, write_head
-from strangler_proxy.wire.stage import ANSWERING, OVER, QUEUED, SENT, SWITCHING
+from strangler_proxy.wire.stage import ANSWERING, OVER, QUEUED, SENT, SWITCHING, WAITING
 from strangler_proxy.wire.tries import REPLAYABLE_BYTES, Tries
 from strangler_proxy.wire.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.client import ClientConnection
     from strangler_proxy.wire.composing import Composing
+    from strangler_proxy.wire.endpoint import Endpoint
     from strangler_proxy.wire.observation import Observation
     from strangler_proxy.wire.plane import Lane
     from strangler_proxy.wire.upstream import UpstreamConnection
@@ -31,7 +32,16 @@ class Exchange(Tries):
     )  # fmt: skip
 
     def __init__(self, client: "ClientConnection", head: RequestHead) -> None:
-        super().__init__(client, head)
+        self.client = client
+        self.head = head
+        self.stage = WAITING
+        self.tries = self.sent = self.body_bytes = 0
+        self.probe = 0.0
+        self._pending: list[bytes] = []
+        self._replay: list[bytes] | None = None
+        self._fresh = self._retrying = False
+        self._endpoint: Endpoint | None = None
+        self._avoid: tuple[Endpoint, ...] = ()
         self.keep_alive = head.keep_alive
         self.received = False
         """The request is here whole."""
@@ -95,8 +105,9 @@ class Exchange(Tries):
         if endpoint is None:
             self.fail(overloaded(pool.name, "has no address that may be asked"))
             return
-        connection = None if self._fresh else pool.take(endpoint)
+        connection = None if self._fresh else endpoint.lend(self.client.plane.now)
         if connection is not None:
+            pool.in_use += 1
             self._kept = True
             self.connected(connection)
             return
@@ -117,7 +128,7 @@ class Exchange(Tries):
             connection.pause()
         self.send()
         if self.received:
-            client.wait(self.lane.timeout_s)
+            client.deadline = client.plane.clock() + self.lane.timeout_s
         else:
             client.wait_for(self)
             connection.watch_for_early_answer()
@@ -179,8 +190,11 @@ class Exchange(Tries):
     def answer(self, status: int, passing: bytes, body: int) -> list[bytes]:
         """The final answer's head as the client gets it; `body` is the upstream's framing."""
         self.stage = ANSWERING
-        self._record(status)
-        if self.lane.pool.watched:
+        lane = self.lane
+        lane.tally.record(perf_counter() - self._started, status)
+        if self.seen is not None:
+            self.seen.answered(status, self._conn.endpoint if self._conn is not None else None)
+        if lane.pool.watched:
             self._judge_head(status)
         out = [b"HTTP/1.1", passing]
         if self.answer_lines:

@@ -123,13 +123,6 @@ class Pool:
 
     # --- lending
 
-    def take(self, endpoint: Endpoint) -> UpstreamConnection | None:
-        """Lend a kept connection that is still good, None if there is none."""
-        connection = endpoint.lend(self.plane.now)
-        if connection is not None:
-            self.in_use += 1
-        return connection
-
     def open(self, exchange: Exchange, endpoint: Endpoint) -> None:
         """Have a new connection opened: `exchange.connected` or `.unreachable` is called.
 

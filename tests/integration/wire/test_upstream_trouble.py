@@ -351,7 +351,7 @@ def test_kept_connection_with_something_unread_is_not_lent(bench: Bench) -> None
         speak.set()
         assert spoken.wait(5)
         pool = bench.proxy.plane.pools["monolith"]
-        return pool.take(pool.endpoints[0])
+        return pool.endpoints[0].lend(bench.proxy.plane.now)
 
     assert bench.proxy.call(lent_before_the_loop_has_read) is None
 

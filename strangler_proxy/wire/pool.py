@@ -266,8 +266,8 @@ class Pool:
 
     def _note_failure_of(self, endpoint: Endpoint, now: float) -> None:
         if self.only is None and endpoint.standing.failed(now, self.upstream.eject):
-            address = str(endpoint.address)
             endpoint.close_idle()
             self._sort_out()
-            told = f"{address} of '{self.name}' is left out"
-            self.plane.note("ejected", self.name, address, told=told)
+            # Counted by upstream: addresses come and go, and each would be counted for ever.
+            told = f"{endpoint.address} of '{self.name}' is left out"
+            self.plane.note("ejected", self.name, told=told)

@@ -65,10 +65,10 @@ def test_no_more_connections_than_allowed_and_those_who_wait_are_served_in_order
         else:
             until(lambda: queued(bench) == len(clients) - 2, "it waits")
     assert upstream.connections == 2
-    for number in range(2, 8):
+    for asked in range(3, 9):
         answers.release()
-        until(lambda: len(upstream.requests) == number + 1, "the next is asked")
-        assert upstream.targets[-1] == f"/{number}"
+        until(lambda asked=asked: len(upstream.requests) == asked, "the next is asked")
+        assert upstream.targets[-1] == f"/{asked - 1}"
     answers.release(2)
     for number, client in enumerate(clients):
         assert client.answer().json()["target"] == f"/{number}"

@@ -27,6 +27,7 @@ from strangler_proxy.config.fields import Frozen, Variable, checked
 from strangler_proxy.config.load import dotted, line_of, shape_mistakes
 from strangler_proxy.config.references import Mistake, Where
 from strangler_proxy.handover.databases.port import TableName
+from strangler_proxy.handover.proxy_place import FOLDER, ProxyPlace
 
 _MAX_BYTES = 4 * 2**20
 _LONGEST_NAME = 24  # what is made inside the databases is named after it: 63 bytes in all
@@ -81,6 +82,9 @@ class Move(Frozen):
     source_env: Variable = Field(description="variable that holds the source database's URL")
     target_env: Variable
     routes: tuple[str, ...] = Field((), description="names in strangler.yaml: who writes them")
+    proxies: tuple[ProxyPlace, ...] = Field(
+        (), max_length=64, description="every proxy of these routes; the one of `-c` when left out"
+    )
     tables: tuple[TableMove, ...] = Field(min_length=1, max_length=200)
 
     @model_validator(mode="after")
@@ -90,6 +94,14 @@ class Move(Frozen):
             twice = sorted({str(name) for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{', '.join(twice)} stands twice among the {side}'s tables")
+        return self
+
+    @model_validator(mode="after")
+    def _each_proxy_once(self) -> "Move":
+        places = [str(place) for place in self.proxies]
+        twice = sorted({place for place in places if places.count(place) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} stands twice among the proxies")
         return self
 
 
@@ -144,7 +156,7 @@ def parse_moves(text: str, file: str = "moves.yaml", routes: Sequence[str] | Non
     ]
     if problems:
         raise ConfigError(problems)
-    return Moves.model_validate(data)
+    return Moves.model_validate(data, context={FOLDER: Path(file).parent})
 
 
 def _mistakes(data: Mapping[str, Any], routes: Sequence[str] | None) -> Iterator[Mistake]:

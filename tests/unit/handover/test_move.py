@@ -102,3 +102,47 @@ def test_a_tables_name_may_have_a_schema_and_quoted_dots(text: str, name: TableN
 def test_what_names_no_table_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a table"):
         table_name(text)
+
+
+def with_proxies(*lines: str) -> str:
+    listed = "".join(f"      - {line}\n" for line in lines)
+    return GOOD.replace("    tables:\n", f"    proxies:\n{listed}    tables:\n")
+
+
+def test_proxies_are_files_beside_moves_yaml_or_admin_addresses() -> None:
+    text = with_proxies(
+        "strangler.yaml",
+        "/etc/strangler.yaml",
+        "{admin: 'https://10.0.0.5:8001/'}",
+        "{admin: 'http://[::1]:8001', token_env: OTHER_TOKEN}",
+    )
+    beside, absolute, plain, named = parse_moves(text, "there/moves.yaml").moves[0].proxies
+    assert (beside.config, absolute.config) == (
+        Path("there/strangler.yaml"),
+        Path("/etc/strangler.yaml"),
+    )
+    assert (plain.admin, plain.token_env) == ("https://10.0.0.5:8001", "STRANGLER_ADMIN_TOKEN")
+    assert (named.admin, named.token_env) == ("http://[::1]:8001", "OTHER_TOKEN")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{admin: 'ftp://10.0.0.5'}", "admin: 'ftp://10.0.0.5' is not an admin address"),
+        ("{admin: 'http://10.0.0.5/status'}", "is not an admin address: write http://host:port"),
+        ("{config: a.yaml, admin: 'http://a:1'}", "is the path of a strangler.yaml, or {admin"),
+        ("{token_env: T}", "is the path of a strangler.yaml, or {admin"),
+        ("{admin: 'http://a:1', token: s}", "'token' is not a known key"),
+        ("{admin: 'http://a:1', token_env: 'a b'}", "is not the name of an environment variable"),
+        ("7", "must hold keys and values"),
+    ],
+)
+def test_a_place_that_is_none_is_told_with_its_line(line: str, words: str) -> None:
+    ((number, told),) = problems(with_proxies("strangler.yaml", line))
+    assert number == 8
+    assert words in told
+
+
+def test_a_proxy_that_is_listed_twice_would_be_held_twice() -> None:
+    ((number, told),) = problems(with_proxies("{admin: 'http://a:1'}", "{admin: 'http://a:1/'}"))
+    assert (number, "http://a:1 stands twice among the proxies" in told) == (2, True)

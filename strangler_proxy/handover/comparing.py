@@ -3,23 +3,34 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from strangler_proxy.handover.claiming import claim_both
 from strangler_proxy.handover.faults import HandoverRefused
 from strangler_proxy.handover.ledger import Ledger
-from strangler_proxy.handover.site import Site, changes_there, claims
+from strangler_proxy.handover.ownership import ownership_beside, read_ownership
+from strangler_proxy.handover.site import Site, changes_there
 from strangler_proxy.handover.standing import Phase
 from strangler_proxy.handover.tail import Tail
 from strangler_proxy.handover.verify import Limits, Report, repair, verify
 from strangler_proxy.handover.verify.verify import Progress
 from strangler_proxy.handover.waiting import waiting_keys
+from strangler_proxy.handover.way import Owner
 
 _REPAIRED_AT_ONCE = 1_000
 _ROUNDS = 20
 _STEPS = 1_000  # of some thousand entries; what is left explains what differs
 
 
-def compare(site: Site, listed: int, progress: Progress | None = None) -> Report:
-    """Verify both sides whole, also while a mover is at work; `listed` differences are kept."""
-    pending = None
+def compare(
+    site: Site,
+    listed: int,
+    progress: Progress | None = None,
+    owner: Owner = Owner.CONTROL,
+) -> Report:
+    """Verify both sides whole, also while a mover is at work; `listed` differences are kept.
+
+    Differences are told as of what follows from the owner: its side is the source.
+    """
+    site, pending = site.owned_by(owner), None
     if changes_there(site.source, site.move, site.home):
         pending = waiting_keys(site.capture, site.source)
     source, target = site.ends.source, site.ends.target
@@ -35,16 +46,26 @@ def compare_and_repair(
 ) -> Report:
     """Verify, copy again what differs, and verify that, until nothing does; the last report.
 
-    `told` gets each report of differences before they are repaired. The caller holds the ledger:
-    no mover runs meanwhile. Raises HandoverRefused before the tables are copied.
+    Rows are copied from the owner to the side that follows. Triggers of the candidate's capture
+    that are missing are made first: what they missed is then among what differs. `told` gets each
+    report of differences before they are repaired. The caller holds the ledger: no mover runs
+    meanwhile. Raises HandoverRefused before the tables are copied, and while a cut-over is begun.
     """
     if ledger.standing.phase != Phase.TAIL:
         raise HandoverRefused(
             f"{site.move.name} is {ledger.standing.phase}: only tables that are copied can be "
             f"repaired; run `strangler data start {site.move.name} --until-caught-up`"
         )
-    for claim in claims(site.source, site.target, site.move):
-        claim()
+    owned = read_ownership(ownership_beside(ledger.path))
+    if owned.intent:
+        raise HandoverRefused(
+            f"a cut-over of {site.move.name} was begun and did not end: run `strangler data start "
+            f"{site.move.name}`, which settles it"
+        )
+    claim_both(site.source, site.target, site.move.name, 0.0)
+    if owned.owner == Owner.CANDIDATE:
+        site = site.owned_by(owned.owner)
+        site.capture.install()
     tail = Tail(site.move.name, site.pairs, site.capture, site.source, site.target)
     source, target = site.ends.source, site.ends.target
     limits = Limits(listed=_REPAIRED_AT_ONCE)

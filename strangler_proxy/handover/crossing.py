@@ -10,14 +10,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from strangler_proxy.handover.capture import Capture, Entry
+from strangler_proxy.handover.claiming import CLAIM_S, claim_both
 from strangler_proxy.handover.databases.port import Database, Pair, Row, Session, Side
-from strangler_proxy.handover.faults import LockBusy
 from strangler_proxy.handover.fence import Fence
 from strangler_proxy.handover.tail import Applied, Tail
 from strangler_proxy.handover.way import Owner, Way
-
-CLAIM_S = 15.0
-_BETWEEN_S = 0.1
 
 
 class NotedCapture(Capture):
@@ -58,9 +55,12 @@ class Crossing:
     target_fence: Fence
     applied: int = field(default=0)
     """Entries applied since it was opened."""
+    watch: Callable[[], None] = field(default=lambda: None)
+    """Called before each step; what it raises ends whatever the step was for."""
 
     def step(self) -> Applied:
         """One step of the tail."""
+        self.watch()
         applied = self.tail.step()
         self.applied += applied.entries
         return applied
@@ -84,6 +84,14 @@ class Crossing:
         ]
 
 
+def crossing_over(way: Way, control: Session, candidate: Session) -> Crossing:
+    """The way over sessions that are the mover's, and that both are claimed: once for each."""
+    source, target = (control, candidate) if way.owner == Owner.CONTROL else (candidate, control)
+    capture = NotedCapture(way.source, way.move, [pair.source for pair in way.pairs])
+    tail = Tail(way.move, way.pairs, capture, source, target)
+    return Crossing(way, source, target, capture, tail, way.source_fence(), way.target_fence())
+
+
 @contextmanager
 def open_crossing(
     way: Way,
@@ -94,35 +102,12 @@ def open_crossing(
 ) -> Iterator[Crossing]:
     """Connect to both ends and be the only mover.
 
-    Raises LockBusy when another is at work, DatabaseUnreachable.
+    Raises Claimed when another is at work, DatabaseUnreachable.
     """
+    first = way if way.owner == Owner.CONTROL else way.turned()
     with (
-        closing(way.source.session(way.move, statement_s)) as source,
-        closing(way.target.session(way.move, statement_s)) as target,
+        closing(first.source.session(way.move, statement_s)) as control,
+        closing(first.target.session(way.move, statement_s)) as candidate,
     ):
-        sessions = {way.owner: source, way.owner.other: target}
-        deadline = clock() + claim_s
-        # The candidate's claim is the one that a mover of the first direction takes.
-        for owner, name in ((Owner.CANDIDATE, "mover"), (Owner.CONTROL, "mover at the control")):
-            _claim(sessions[owner], f"{way.move} {name}", deadline, clock, pause)
-        sides = [pair.source for pair in way.pairs]
-        capture = NotedCapture(way.source, way.move, sides)
-        tail = Tail(way.move, way.pairs, capture, source, target)
-        yield Crossing(way, source, target, capture, tail, way.source_fence(), way.target_fence())
-
-
-def _claim(
-    session: Session,
-    name: str,
-    deadline: float,
-    clock: Callable[[], float],
-    pause: Callable[[float], None],
-) -> None:
-    """A mover that was killed a moment ago may not be gone at the server yet."""
-    while True:
-        try:
-            return session.claim(name)
-        except LockBusy:
-            if clock() >= deadline:
-                raise
-        pause(_BETWEEN_S)
+        claim_both(control, candidate, way.move, claim_s, clock, pause)
+        yield crossing_over(way, control, candidate)

@@ -80,6 +80,15 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
+def told(outcome: Outcome) -> tuple[str, ...]:
+    """How one ended that was resumed, in words."""
+    if outcome.done:
+        ended = f"it was completed: the {outcome.owner} owns the tables"
+    else:
+        ended = f"it was undone, and the {outcome.owner} owns the tables: {outcome.reason}"
+    return (ended, *outcome.warnings)
+
+
 def _nothing(_: str) -> None:
     pass
 

@@ -73,6 +73,11 @@ def ownership_path(moves: Path, move: str) -> Path:
     return moves.resolve().parent / ".strangler" / f"{move}.owner.jsonl"
 
 
+def ownership_beside(ledger: Path) -> Path:
+    """Where it is kept for the move of this ledger."""
+    return ledger.with_name(ledger.name.removesuffix(".move.jsonl") + ".owner.jsonl")
+
+
 class OwnerLedger:
     """The open file: `now` after its last record, and the only way to add one."""
 

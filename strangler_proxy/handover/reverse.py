@@ -34,10 +34,7 @@ def refuse_unready(way: Way, capture: Capture, source: Session, target: Session)
     )
     reasons = [f"{sentence}: writes were not seen" for sentence in missing]
     if not reasons:
-        found = disagreement(
-            way.source_fence().state(source).standing, way.target_fence().state(target).standing
-        )
-        reasons += [f"{way.move}, owned by the {way.owner}: {found}"] if found else []
+        reasons += _contradictions(way, source, target)
         waiting = reverse.backlog(target).entries
         if waiting:
             reasons.append(
@@ -46,3 +43,17 @@ def refuse_unready(way: Way, capture: Capture, source: Session, target: Session)
             )
     if reasons:
         raise HandoverRefused(reasons)
+
+
+def refuse_contradiction(way: Way, source: Session, target: Session) -> None:
+    """HandoverRefused when the fences say that another than the way's owner has the tables."""
+    reasons = _contradictions(way, source, target)
+    if reasons:
+        raise HandoverRefused(reasons)
+
+
+def _contradictions(way: Way, source: Session, target: Session) -> list[str]:
+    found = disagreement(
+        way.source_fence().state(source).standing, way.target_fence().state(target).standing
+    )
+    return [f"{way.move}, owned by the {way.owner}: {found}"] if found else []

@@ -1,5 +1,9 @@
 """The mover: installs capture, copies, then carries changes over until it is told to stop.
 
+It follows the owner: from the control's tables to the candidate's, and once those were handed over
+back again. A cut-over that was begun and did not end is settled before anything is carried. When
+another command takes the turn (turn.py), it stands aside between two steps.
+
 Whatever it is killed at, the same run again goes on: what is in the ledger was done, what is not is
 safe to do again, and rows have their checkpoint. A database that goes away is waited for. What a
 person must decide ends the run: a changed schema, a truncated table, a missing trigger, a row that
@@ -8,14 +12,17 @@ the target cannot take.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
+from pathlib import Path
 from typing import Protocol
 
-from strangler_proxy.handover import fingerprint
+from strangler_proxy.handover import cutover, fingerprint, reverse
 from strangler_proxy.handover.backfill import Limits, backfill
+from strangler_proxy.handover.beginning import begin
+from strangler_proxy.handover.claiming import claim_both, claim_patiently
+from strangler_proxy.handover.crossing import Crossing, crossing_over
 from strangler_proxy.handover.databases.port import (
     Database,
     DatabaseKind,
@@ -28,36 +35,30 @@ from strangler_proxy.handover.faults import (
     HandoverRefused,
     LockBusy,
 )
-from strangler_proxy.handover.ledger import Ledger
+from strangler_proxy.handover.hold import Proxy
+from strangler_proxy.handover.ledger import Ledger, LedgerLocked, open_ledger
 from strangler_proxy.handover.loading.later import left_to
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.outage import Outage
+from strangler_proxy.handover.ownership import open_ownership, ownership_beside
 from strangler_proxy.handover.progress import Advance
-from strangler_proxy.handover.site import (
-    Claimed,
-    Ends,
-    Site,
-    changes_there,
-    checkpoint_there,
-    claim,
-    claims,
-    declared,
-    open_site,
-)
-from strangler_proxy.handover.standing import Begun, Phase, RecordKind
-from strangler_proxy.handover.tail import Tail
+from strangler_proxy.handover.site import Ends, Site, open_site
+from strangler_proxy.handover.standing import Phase, RecordKind
+from strangler_proxy.handover.turn import ASIDE_S, Turn
+from strangler_proxy.handover.way import Owner
 
 
 class _Told(Exception):
-    """The run was told to stop in the middle of a copy."""
+    """The run was told to stop, or to stand aside, in the middle of something."""
 
 
 class Ending(StrEnum):
-    """How a run ended: caught up as it was asked to, or told to stop while it did what."""
+    """How a run ended: caught up as it was asked to, told to stop while it did what, or aside."""
 
     CAUGHT_UP = "caught up"
     TAILING = "stopped while tailing"
     EARLY = "stopped before it was done"
+    ASIDE = "stood aside for another command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,11 @@ class Wishes:
 
 @dataclass(slots=True)
 class Mover:
-    """One run of a move. `ledger` is held by this process; `stop` may be set at any time."""
+    """One run of a move. `ledger` is held by this process; `stop` may be set at any time.
+
+    `proxies` are asked for when a cut-over that was begun is to be settled; `aside` is whether
+    another command wants the move.
+    """
 
     move: Move
     ends: Ends
@@ -106,15 +111,18 @@ class Mover:
     teller: Teller
     stop: threading.Event
     wishes: Wishes = field(default_factory=Wishes)
+    proxies: Callable[[], Sequence[Proxy]] = tuple
+    aside: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     _outage: Outage = field(init=False)
+    _owner: Owner = field(init=False, default=Owner.CONTROL)
     _checked_at: float = field(init=False, default=float("-inf"))
     _behind_at: float = field(init=False, default=float("-inf"))
     _applied: int = field(init=False, default=0)
 
     def run(self) -> Ending:
-        """Go on until caught up or told to stop.
+        """Go on until caught up, told to stop, or to stand aside.
 
         Raises HandoverFault in its kinds, Claimed when another mover is at work, OSError for the
         ledger; DatabaseUnreachable at once when nothing answers at first, later after `outage_s`.
@@ -130,24 +138,38 @@ class Mover:
 
     def _go_on(self) -> Ending:
         connected = False
-        while not self.stop.is_set():
+        while not self._told():
             try:
                 with open_site(self.move, self.ends) as site:
-                    for each in claims(site.source, site.target, self.move):
-                        self._claim(each)
+                    claim_both(
+                        *(site.source, site.target, self.move.name, self.wishes.claim_s),
+                        *(self.clock, self._pause),
+                    )
                     connected = True
-                    return self._carry(site)
+                    begin(site, self.ledger)
+                    if not self._settled(site):
+                        return self._carry(site)
             except _Told:
-                return Ending.EARLY
-            except (DatabaseUnreachable, LockBusy) as fault:
+                break
+            except (DatabaseUnreachable, LockBusy, cutover.Unsettled) as fault:
                 if not connected:
                     raise
                 self._wait_out(fault)
         return self._stopped()
 
+    def _told(self) -> bool:
+        return self.stop.is_set() or self.aside()
+
     def _stopped(self) -> Ending:
+        if not self.stop.is_set():
+            return Ending.ASIDE
         copied = self.ledger.standing.phase == Phase.TAIL
         return Ending.TAILING if copied and not self.wishes.until_caught_up else Ending.EARLY
+
+    def _pause(self, seconds: float) -> None:
+        self.stop.wait(seconds)
+        if self._told():
+            raise _Told
 
     def _wait_out(self, fault: HandoverFault) -> None:
         wait_s = self._outage.failed(self.clock(), fault)
@@ -160,54 +182,49 @@ class Mover:
         if lasted_s is not None:
             self.teller.said(f"going on again after {lasted_s:.0f} s")
 
-    def _claim(self, act: Callable[[], None]) -> None:
-        """A mover that died a moment ago may not be gone at the server yet: try for a while."""
-        deadline = self.clock() + self.wishes.claim_s
-        while True:
-            try:
-                return act()
-            except Claimed:
-                if self.clock() >= deadline or self.stop.is_set():
-                    raise
-            self.stop.wait(0.25)
+    def _settled(self, site: Site) -> bool:
+        """Whether a cut-over was to be settled: then the owner may be another, and all is opened
+        anew.
+        """
+        with open_ownership(ownership_beside(self.ledger.path)) as owners:
+            self._owner = owners.now.owner
+            if not owners.now.intent:
+                return False
+            self.teller.said("a cut-over was begun and did not end: settling it")
+            way = site.way_of(self._owner)
+            crossing = crossing_over(way, site.source, site.target)
+            outcome = cutover.resume(crossing, self.proxies(), owners)
+        if outcome:
+            for sentence in cutover.told(outcome):
+                self.teller.said(sentence)
+        return True
 
     def _carry(self, site: Site) -> Ending:
-        self._prepare(site)
+        way = site.way_of(self._owner)
         if self.ledger.standing.phase == Phase.CAPTURE:
             site.capture.install()
             self._check(site)  # altered meanwhile, it would not be seen later
             self.ledger.record(RecordKind.CAPTURED)
             self.teller.said("every change is captured from now on")
         self._check(site)
-        self._copy(site)
-        return self._tail(site)
-
-    def _prepare(self, site: Site) -> None:
-        """Begin the move, or see that it is still the one that was begun."""
-        standing = self.ledger.standing
-        if standing.phase == Phase.REMOVAL:
-            raise HandoverRefused(
-                f"the removal of {self.move.name} was begun and did not end: run "
-                f"`strangler data remove {self.move.name}` again"
-            )
-        if standing.begun is None:
-            _refuse_leftovers(site, str(self.ledger.path))
-            self.ledger.record(RecordKind.BEGUN, **_begun(site))
-        else:
-            _refuse_another(standing.begun, site, str(self.ledger.path))
+        if self._owner == Owner.CONTROL:
+            # From here on nobody else has business in the new tables.
+            way.target_fence().install(shut=True)
+            self._copy(site)
+        reverse.install(way)
+        crossing = crossing_over(way, site.source, site.target)
+        reverse.refuse_contradiction(way, crossing.source, crossing.target)
+        if self._owner == Owner.CANDIDATE:
+            self.teller.said("the candidate owns the tables: its changes are carried back")
+        return self._tail(site, crossing)
 
     def _check(self, site: Site) -> None:
-        """See that the tables are as they were, and that capture misses nothing."""
+        """See that the tables are as they were, and that the owner's capture misses nothing."""
         standing = self.ledger.standing
         if standing.begun is not None:
             fingerprint.check(standing.begun.fingerprint, site.pairs, site.source, site.target)
-        missing = site.capture.missing(site.source) if standing.captured_at else ()
-        if missing:
-            raise HandoverRefused(
-                f"{sentence}: changes were missed. Run `strangler data remove {self.move.name}`, "
-                "then start the move again"
-                for sentence in missing
-            )
+        if standing.captured_at:
+            refuse_missed(site.owned_by(self._owner), self._owner)
         self._checked_at = self.clock()
 
     def _copy(self, site: Site) -> None:
@@ -216,7 +233,7 @@ class Mover:
         def advanced(advance: Advance) -> None:
             self.teller.copied(advance)
             self._went_on()
-            if self.stop.is_set():
+            if self._told():
                 raise _Told
             if self.clock() - self._checked_at >= self.wishes.check_s:
                 self._check(site)  # and that our claim's connection is still there
@@ -229,34 +246,36 @@ class Mover:
             self.ledger.record(RecordKind.COPIED)
             self.teller.said("all tables are copied; carrying over what changed meanwhile")
 
-    def _tail(self, site: Site) -> Ending:
-        tail = Tail(self.move.name, site.pairs, site.capture, site.source, site.target)
+    def _claim(self, session: Session, name: str) -> None:
+        claim_patiently(session, name, self.wishes.claim_s, self.clock, self._pause)
+
+    def _tail(self, site: Site, crossing: Crossing) -> Ending:
         caught_up = False
-        while not self.stop.is_set():
+        while not self._told():
             if self.clock() - self._checked_at >= self.wishes.check_s:
                 self._check(site)
-            applied = tail.step()
+            applied = crossing.step()
             self._applied += applied.entries
             self._went_on()
             if self.clock() - self._behind_at >= self.wishes.tell_s:
-                self._behind(site)
+                self._behind(crossing)
             if applied.more:
                 continue
-            # All that had been captured when the step began is at the target.
+            # All that had been captured when the step began is at the other side.
             if not caught_up:
                 caught_up = True
                 self._check(site)
                 self.ledger.record(RecordKind.CAUGHT_UP)
                 self.teller.said("caught up")
             if self.wishes.until_caught_up:
-                self._behind(site)
+                self._behind(crossing)
                 return Ending.CAUGHT_UP
             if not applied.entries:
                 self.stop.wait(self.wishes.idle_s)
         return self._stopped()
 
-    def _behind(self, site: Site) -> None:
-        backlog = site.capture.backlog(site.source)
+    def _behind(self, crossing: Crossing) -> None:
+        backlog = crossing.capture.backlog(crossing.source)
         age_s = 0.0 if backlog.oldest_at is None else max(0.0, self.wall() - backlog.oldest_at)
         self.teller.behind(Lag(backlog.entries, age_s, self._applied))
         self._behind_at = self.clock()
@@ -270,7 +289,7 @@ class _Copied:
     """
 
     database: Database
-    claimed: Callable[[Callable[[], None]], None]
+    claimed: Callable[[Session, str], None]
     kind: DatabaseKind = field(init=False)
     shown: str = field(init=False)
 
@@ -284,47 +303,60 @@ class _Copied:
     def session(self, mover: str | None = None, statement_s: float = 60.0) -> Session:
         session = self.database.session(mover, statement_s)
         try:
-            self.claimed(partial(claim, session, f"{mover} copy"))
+            self.claimed(session, f"{mover} copy")
         except BaseException:
             session.close()
             raise
         return session
 
 
-def _begun(site: Site) -> dict[str, str | None]:
-    """What later runs must find again; taken of tables that are not altered meanwhile."""
-    taken = fingerprint.take(site.pairs, site.source, site.target)
-    with open_site(site.move, site.ends) as again:
-        if again.pairs != site.pairs:
-            raise HandoverRefused("a table was altered at this very moment: run it again")
-    return {
-        "declared": declared(site.move),
-        "source": site.ends.source.shown,
-        "target": site.ends.target.shown,
-        "fingerprint": taken,
-        "home": site.home,
-    }
+def refuse_missed(site: Site, owner: Owner) -> None:
+    """HandoverRefused where triggers of the owner's capture are not there; `site` is as it sees it.
 
-
-def _refuse_leftovers(site: Site, ledger: str) -> None:
-    """Without its ledger, nobody knows whether all changes since then were captured."""
+    They are made anew only together with a comparison of all rows.
+    """
     name = site.move.name
-    if changes_there(site.source, site.move, site.home) or checkpoint_there(site.target, site.move):
+    again = {
+        Owner.CONTROL: f"Run `strangler data remove {name}`, then start the move again",
+        Owner.CANDIDATE: f"Run `strangler data verify {name} --repair`, which makes it anew and "
+        "copies again what differs",
+    }
+    missing = site.capture.missing(site.source)
+    if missing:
         raise HandoverRefused(
-            f"the databases hold what an earlier run of {name} made, and {ledger} does not know "
-            f"of it: put that ledger back, or run `strangler data remove {name}` and begin again"
+            f"{sentence}: changes were missed. {again[owner]}" for sentence in missing
         )
 
 
-def _refuse_another(begun: Begun, site: Site, ledger: str) -> None:
-    now = (declared(site.move), site.ends.source.shown, site.ends.target.shown)
-    names = ("its tables in the file of moves", site.move.source_env, site.move.target_env)
-    then = (begun.declared, begun.source, begun.target)
-    reasons = [
-        f"{name} changed since {site.move.name} was begun at {begun.at} ({ledger}): put it back, "
-        f"or run `strangler data remove {site.move.name}` first"
-        for name, before, after in zip(names, then, now, strict=True)
-        if before != after
-    ]
-    if reasons:
-        raise HandoverRefused(reasons)
+def run_in_turn(
+    ledger: Path,
+    mover: Callable[[Ledger], Mover],
+    said: Callable[[str], None],
+    stop: threading.Event,
+    clock: Callable[[], float] = time.monotonic,
+) -> Ending:
+    """Run movers of this ledger until one ends; while another command has the turn, none.
+
+    Raises what Mover.run does, LedgerLocked when another process has the ledger without the turn.
+    """
+    turn, deadline = Turn(ledger), clock()
+    while True:
+        if turn.taken():
+            said(f"standing aside for {turn.holder()}")
+            turn.wait(stop)
+            if stop.is_set():
+                return Ending.ASIDE
+            said("going on")
+            deadline = clock() + ASIDE_S
+        try:
+            with open_ledger(ledger, "start") as held:
+                ending = mover(held).run()
+        except LedgerLocked:
+            if clock() >= deadline and not turn.taken():
+                raise
+            stop.wait(0.1)  # whoever had the turn lets go of it, or another has taken it
+            if stop.is_set():
+                return Ending.ASIDE
+            continue
+        if ending is not Ending.ASIDE:
+            return ending

@@ -4,22 +4,18 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 from strangler_proxy.handover.capture import Capture
 from strangler_proxy.handover.databases import open_database
 from strangler_proxy.handover.databases.port import Database, Pair, Session, TableName
-from strangler_proxy.handover.faults import HandoverFault, HandoverRefused, LockBusy
+from strangler_proxy.handover.faults import HandoverRefused, LockBusy
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.naming import change_table, checkpoint_table
 from strangler_proxy.handover.pairing import pair_tables
-
-
-class Claimed(HandoverFault):
-    """Another process, of another ledger or machine, is at work on this move."""
+from strangler_proxy.handover.way import Owner, Way, forward
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,10 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A move with a session at each end, and its tables paired as they are now."""
+    """A move with a session at each end, and its tables paired as they are now.
+
+    As `open_site` gives it, the source is the control and the target the candidate.
+    """
 
     move: Move
     ends: Ends
@@ -45,6 +44,29 @@ class Site:
     def home(self) -> str | None:
         """The source's schema that holds what the move makes there."""
         return self.pairs[0].source.table.name.schema
+
+    def way(self) -> Way:
+        """The first direction; HandoverRefused with every reason why there is no way back."""
+        return forward(self.move.name, self.ends.source, self.ends.target, self.pairs)
+
+    def way_of(self, owner: Owner) -> Way:
+        """The direction that begins at this owner."""
+        first = self.way()
+        return first if owner == Owner.CONTROL else first.turned()
+
+    def owned_by(self, owner: Owner) -> "Site":
+        """The same as seen from the owner: its side is the source, what follows the target."""
+        if owner == Owner.CONTROL:
+            return self
+        back = self.way_of(owner)
+        return replace(
+            self,
+            ends=Ends(back.source, back.target),
+            source=self.target,
+            target=self.source,
+            pairs=back.pairs,
+            capture=Capture(back.source, back.move, [pair.source for pair in back.pairs]),
+        )
 
 
 def open_ends(move: Move, environ: Mapping[str, str] = os.environ) -> Ends:
@@ -84,26 +106,6 @@ def open_site(move: Move, ends: Ends, statement_s: float = 60.0) -> Iterator[Sit
         _refuse_itself(pairs, ends)
         capture = Capture(ends.source, move.name, [pair.source for pair in pairs])
         yield Site(move, ends, source, target, pairs, capture)
-
-
-def claim(session: Session, name: str) -> None:
-    """Be the only one with this name at this database; Claimed if another is."""
-    try:
-        session.claim(name)
-    except LockBusy as busy:
-        raise Claimed(str(busy)) from busy
-
-
-def claims(source: Session, target: Session, move: Move) -> tuple[Callable[[], None], ...]:
-    """What makes this process the only one at work on the move until the sessions are closed.
-
-    The claims are of the very connections that carry statements, so nothing that a mover before
-    this one had asked for there is still being carried out. Each may be tried again.
-    """
-    return (
-        partial(claim, target, f"{move.name} mover"),
-        partial(claim, source, f"{move.name} mover at the control"),
-    )
 
 
 def declared(move: Move) -> str:

@@ -17,6 +17,8 @@ class RecordKind(StrEnum):
     STOPPED = "stopped"
     REMOVING = "removing"
     REMOVED = "removed"
+    RETIRING = "retiring"
+    RETIRED = "retired"
 
 
 class Phase(StrEnum):
@@ -27,6 +29,8 @@ class Phase(StrEnum):
     COPY = "copying"
     TAIL = "tailing"
     REMOVAL = "being removed"
+    RETIREMENT = "being retired"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class Begun:
     """What a move was begun with: the same must hold whenever it goes on.
 
     `declared` is the digest of its tables in moves.yaml; `source` and `target` are the databases
-    without passwords; `fingerprint` is that of fingerprint.py; `home`: the schema of its tables.
+    without passwords; `fingerprint` is that of fingerprint.py; `home`: the schema of its tables,
+    `target_home`: that of the target's, None too where an earlier version has not noted it.
     """
 
     at: str
@@ -43,12 +48,13 @@ class Begun:
     target: str
     fingerprint: str
     home: str | None
+    target_home: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where a move stands. Times are those of the ledger; `ended`: why the last mover
-    ended, None while it runs and when it was killed.
+    ended, None while it runs and when it was killed. `dropped`: its old tables are gone.
     """
 
     phase: Phase = Phase.NEW
@@ -57,6 +63,7 @@ class Standing:
     copied_at: str | None = None
     caught_up_at: str | None = None
     ended: str | None = None
+    dropped: bool = False
 
 
 _FOLLOWS = {
@@ -90,6 +97,10 @@ def _after(now: Standing, record: Mapping[str, Any]) -> Standing:
             return Standing(Phase.CAPTURE, _begun(record))
         case RecordKind.REMOVING:
             return replace(now, phase=Phase.REMOVAL)
+        case RecordKind.RETIRING:
+            return replace(now, phase=Phase.RETIREMENT)
+        case RecordKind.RETIRED:
+            return replace(now, phase=Phase.RETIRED, dropped=record["dropped"])
     return Standing()
 
 
@@ -101,4 +112,5 @@ def _begun(record: Mapping[str, Any]) -> Begun:
         record["target"],
         record["fingerprint"],
         record["home"],
+        record.get("target_home"),
     )

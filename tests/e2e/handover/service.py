@@ -1,4 +1,4 @@
-"""A service that writes notes to a SQLite file: `python -m tests.e2e.handover.service FILE`.
+"""A service that writes notes to a database: `python -m tests.e2e.handover.service URL`.
 
 Each POST is one transaction; it is answered when that is committed. Prints its port.
 """
@@ -8,27 +8,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import sqlite3
 import sys
+
+from strangler_proxy.handover.databases import open_database
 
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 
 
-async def main(path: str) -> None:
+async def main(url: str) -> None:
     """Serve until killed."""
-    database = sqlite3.connect(path, timeout=10, isolation_level=None)
-    database.execute("PRAGMA synchronous = NORMAL")
+    database = open_database(url).session(statement_s=10.0)
+    mark = database.dialect.placeholder
+    if database.dialect.kind == "sqlite":
+        database.execute("PRAGMA synchronous = NORMAL")
 
     def write(word: str) -> None:
-        database.execute("BEGIN IMMEDIATE")
-        try:
+        with database.transaction():
             writer = int(word.partition("-")[0])
-            database.execute("INSERT INTO notes (word) VALUES (?)", (word,))
-            database.execute("UPDATE counters SET n = n + 1 WHERE id = ?", (writer,))
-            database.execute("COMMIT")
-        except BaseException:
-            database.execute("ROLLBACK")
-            raise
+            database.execute(f"INSERT INTO notes (word) VALUES ({mark})", (word,))
+            database.execute(f"UPDATE counters SET n = n + 1 WHERE id = {mark}", (writer,))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -39,8 +37,8 @@ async def main(path: str) -> None:
                 status, told = b"200 OK", b"written"
                 try:
                     write(body.decode())
-                except sqlite3.Error as fault:
-                    status, told = b"500 Refused", str(fault).encode()
+                except Exception as fault:  # noqa: BLE001 - each database refuses by its own error
+                    status, told = b"500 Refused", repr(fault).encode()
                 writer.write(
                     b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(told), told)
                 )

@@ -60,7 +60,7 @@ class Moving:
         self._load = self._python("load", str(self.served.port), str(RATE), str(self._answers))
 
     def _service(self, path: Path) -> int:
-        process = self._python("service", str(path))
+        process = self._python("service", f"sqlite:///{path}")
         assert process.stdout is not None
         return int(process.stdout.readline())
 

@@ -326,9 +326,11 @@ def test_a_table_that_is_altered_ends_a_running_mover(blog):
 def test_rows_that_differ_are_printed_with_both_values_and_repaired(blog):
     assert blog.run("start", "blog", "--until-caught-up").returncode == 0
     with closing(sqlite3.connect(blog.new)) as new, new:
+        new.execute("INSERT INTO strangler_blog_mover VALUES (1)")  # the tables are shut to others
         new.execute("UPDATE posts SET title = 'wrong' WHERE id < 50")
         new.execute("DELETE FROM comments")
         new.execute("INSERT INTO posts VALUES (9999, 'too many', NULL)")
+        new.execute("DELETE FROM strangler_blog_mover")
     found = blog.run("verify", "blog", "--show", "5")
     assert found.returncode == 1
     assert "52 rows differ" in found.stdout

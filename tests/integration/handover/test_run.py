@@ -9,6 +9,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
+from strangler_proxy.handover.claiming import Claimed
 from strangler_proxy.handover.comparing import compare, compare_and_repair
 from strangler_proxy.handover.databases.port import Database
 from strangler_proxy.handover.faults import DatabaseUnreachable, HandoverFault, HandoverRefused
@@ -17,7 +18,7 @@ from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.progress import Advance
 from strangler_proxy.handover.removal import remove
 from strangler_proxy.handover.run import Ending, Lag, Mover, Wishes
-from strangler_proxy.handover.site import Claimed, Ends, open_site
+from strangler_proxy.handover.site import Ends, open_site
 from strangler_proxy.handover.standing import Phase
 from strangler_proxy.handover.status import look
 from tests.integration.handover.conftest import SERVERS, Place, kind_param
@@ -86,6 +87,12 @@ class Site:
                 [(number, f"title {number}") for number in range(posts)],
             )
             self.source.execute("INSERT INTO comments VALUES (1, 1, 'first')")
+
+    def spoil(self, *statements: str) -> None:
+        """As only a mover can: the new tables are shut."""
+        with closing(self.ends.target.session(NAME)) as mover, mover.transaction():
+            for statement in statements:
+                mover.execute(statement)
 
     @property
     def ledger(self) -> Path:
@@ -347,8 +354,7 @@ def test_removal_does_not_go_to_other_databases_than_the_move(blog, place):
 
 def test_rows_that_differ_are_repaired_with_what_waited_carried_over(blog):
     blog.run()
-    blog.target.execute("UPDATE posts SET title = 'wrong ' || id WHERE id < 1500")
-    blog.target.execute("DELETE FROM comments")
+    blog.spoil("UPDATE posts SET title = 'wrong ' || id WHERE id < 1500", "DELETE FROM comments")
     blog.source.execute("UPDATE posts SET title = 'newer' WHERE id = 3")
     assert blog.differences() > 1_000
     report = blog.repair()
@@ -365,7 +371,7 @@ def test_tables_that_are_not_copied_are_not_repaired(blog):
 def test_a_difference_that_a_waiting_change_explains_is_told_as_such(blog):
     blog.run()
     blog.source.execute("UPDATE posts SET title = 'newer' WHERE id = 3")
-    blog.target.execute("UPDATE posts SET title = 'wrong' WHERE id = 4")
+    blog.spoil("UPDATE posts SET title = 'wrong' WHERE id = 4")
     with open_site(blog.move, blog.ends) as site:
         report = compare(site, listed=10)
     told = sorted((each.key, each.stale) for each in report.differences)

@@ -1,0 +1,107 @@
+"""Commands that plan a move and run it: plan, start."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from strangler_proxy.cli.app import DEFAULT_PATH, AsJson, ConfigPath, show
+from strangler_proxy.cli.data.shared import (
+    CODES,
+    DEFAULT_MOVES,
+    STOPPED,
+    MoveArgument,
+    MovesPath,
+    data,
+    ends_of,
+    ledger_of,
+    move_named,
+    outcome,
+    proxies_of,
+    stopping,
+)
+
+if TYPE_CHECKING:
+    from strangler_proxy.handover.run import Ending
+
+
+@data.command(epilog=f"Example:  strangler data plan posts -m moves.yaml\n\n{CODES}")
+def plan(name: MoveArgument, moves: MovesPath = DEFAULT_MOVES, as_json: AsJson = False) -> None:
+    """Show what a move would do, or all that stands against it; changes nothing."""
+    from strangler_proxy.cli.data.told import plan_lines, plan_table
+    from strangler_proxy.handover.plan import plan as make_plan
+    from strangler_proxy.handover.site import open_site
+
+    with outcome(as_json):
+        move = move_named(moves, name)
+        with open_site(move, ends_of(move)) as site:
+            planned = make_plan(site)
+    if as_json:
+        typer.echo(json.dumps({"ok": True, **asdict(planned)}, indent=2))
+        return
+    show(plan_table(planned))
+    for line in plan_lines(planned):
+        typer.echo(line)
+    typer.echo(f"Nothing was changed. Begin with:  strangler data start {name}")
+
+
+@data.command(
+    epilog="Examples:  strangler data start posts   (until Ctrl-C; run again, it goes on)"
+    f"   strangler data start posts --until-caught-up --rate 20000 --json\n\n{CODES}"
+)
+def start(
+    name: MoveArgument,
+    moves: MovesPath = DEFAULT_MOVES,
+    until_caught_up: Annotated[
+        bool,
+        typer.Option(
+            "--until-caught-up",
+            help="End when every change captured so far is at the target, instead of going on.",
+        ),
+    ] = False,
+    rate: Annotated[
+        float | None, typer.Option(min=1, help="Copy at most so many rows a second.")
+    ] = None,
+    chunk_seconds: Annotated[
+        float,
+        typer.Option(min=0.01, max=30, help="What one page of rows may take on either side."),
+    ] = 0.5,
+    config: ConfigPath = DEFAULT_PATH,
+    as_json: AsJson = False,
+) -> None:
+    """Capture changes, copy all rows, then carry changes over until told to stop.
+
+    It follows whoever owns the tables, and stands aside while they are handed over.
+    """
+    from strangler_proxy.cli.data.told import ForPeople, ForPrograms
+    from strangler_proxy.handover.ledger import Ledger
+    from strangler_proxy.handover.run import Ending, Mover, Wishes, run_in_turn
+    from strangler_proxy.handover.turn import Turn
+
+    wishes = Wishes(until_caught_up, rate, chunk_seconds)
+    teller = ForPrograms() if as_json else ForPeople()
+    path = ledger_of(moves, name)
+    with outcome(as_json, path), stopping() as stop:
+        move = move_named(moves, name)
+        ends, turn = ends_of(move), Turn(path)
+
+        def mover(ledger: Ledger) -> Mover:
+            return Mover(
+                *(move, ends, ledger, teller, stop, wishes),
+                proxies=lambda: proxies_of(move, config),
+                aside=turn.taken,
+            )
+
+        with teller:
+            ending = run_in_turn(path, mover, teller.said, stop)
+    _say_end(ending, as_json)
+    if ending is Ending.EARLY or (ending is Ending.ASIDE and until_caught_up):
+        raise typer.Exit(STOPPED)
+
+
+def _say_end(ending: "Ending", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"event": "end", "ending": str(ending)}))
+    else:
+        typer.echo(f"{ending}; the same command goes on from here")

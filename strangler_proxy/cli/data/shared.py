@@ -1,0 +1,176 @@
+"""What the commands about data share: options, exit codes, and how what goes wrong is told."""
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from strangler_proxy.cli.app import BAD_CONFIG, FAILED, app, stop
+from strangler_proxy.config import ConfigError
+
+if TYPE_CHECKING:
+    from strangler_proxy.handover.hold import Proxy
+    from strangler_proxy.handover.move import Move
+    from strangler_proxy.handover.site import Ends
+
+STOPPED, LOCKED, UNSETTLED = 3, 4, 5
+CODES = (
+    "Exit codes:  0 done   1 failed, undone, not ready, or the sides differ   2 the command line, "
+    "moves.yaml, strangler.yaml, a variable or the tables do not allow it   3 told to stop before "
+    "it was done   4 another process is at work on this move   5 begun and not settled: run it "
+    "again"
+)
+_DRIVERS = {"sqlite3", "psycopg", "pymysql"}
+
+MoveArgument = Annotated[str, typer.Argument(metavar="MOVE", help="Its name in moves.yaml.")]
+MovesPath = Annotated[
+    Path, typer.Option("-m", "--moves", help="The file of moves.", envvar="STRANGLER_MOVES")
+]
+DEFAULT_MOVES = Path("moves.yaml")
+
+data = typer.Typer(
+    help="Move a capability's data into its own database, while it is being written.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    epilog=CODES,
+)
+app.add_typer(data, name="data")
+
+
+def move_named(moves: Path, name: str) -> "Move":
+    """The move, or Usage with the names that there are."""
+    from strangler_proxy.handover.move import load_moves
+
+    found = load_moves(moves)
+    move = found.move(name)
+    if move is None:
+        known = [each.name for each in found.moves]
+        near = get_close_matches(name, known, 1)
+        meant = f"; did you mean '{near[0]}'?" if near else ""
+        raise Usage(f"{moves} has no move '{name}'; it has: {', '.join(known)}{meant}")
+    return move
+
+
+def proxies_of(move: "Move", config: Path) -> "Sequence[Proxy]":
+    """The proxies that serve the move's routes; Usage with all that is wrong with the routes."""
+    from strangler_proxy.config import load
+    from strangler_proxy.handover.hold import LocalProxy
+    from strangler_proxy.handover.routes import route_mistakes
+
+    mistakes = route_mistakes(move, load(config), str(config))
+    if mistakes:
+        raise Usage(*mistakes)
+    return [LocalProxy(config, move.routes)]
+
+
+def ends_of(move: "Move") -> "Ends":
+    """Both databases; what is wrong with the variables is a matter of usage."""
+    from strangler_proxy.handover.faults import HandoverRefused
+    from strangler_proxy.handover.site import open_ends
+
+    try:
+        return open_ends(move)
+    except HandoverRefused as refused:
+        raise Usage(*refused.sentences) from refused
+
+
+def ledger_of(moves: Path, name: str) -> Path:
+    """Where the move's ledger is."""
+    from strangler_proxy.handover.ledger import ledger_path
+
+    return ledger_path(moves, name)
+
+
+def confirm(question: str) -> None:
+    """Ask at the terminal; Usage where there is none, and for a no."""
+    if not sys.stdin.isatty():
+        raise Usage("there is no terminal to ask at: give --yes")
+    if not typer.confirm(question, err=True):
+        raise Usage("nothing was removed")
+
+
+class Usage(Exception):
+    """The command cannot be meant as it stands; each argument is a sentence about why."""
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """Set by Ctrl-C, SIGTERM and a terminal that goes; a second one ends the process at once."""
+    stop_it = threading.Event()
+
+    def told(number: int, _: object) -> None:
+        stop_it.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, told) for number in numbers}
+    try:
+        yield stop_it
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def outcome(as_json: bool, ledger: Path | None = None) -> Iterator[None]:
+    """What goes wrong with a move, as an exit code and all that there is to say about it.
+
+    With a ledger: what is refused once the move was begun has failed, and was not merely asked for
+    in vain.
+    """
+    from strangler_proxy.handover.claiming import Claimed
+    from strangler_proxy.handover.cutover import Unsettled
+    from strangler_proxy.handover.faults import HandoverFault, HandoverRefused
+    from strangler_proxy.handover.ledger import LedgerError, LedgerLocked
+    from strangler_proxy.handover.takeover import Interrupted
+
+    try:
+        yield
+    except ConfigError as refused:
+        end(BAD_CONFIG, as_json, *map(str, refused.problems))
+    except Usage as refused:
+        end(BAD_CONFIG, as_json, *map(str, refused.args))
+    except LedgerError as fault:
+        end(BAD_CONFIG, as_json, str(fault))
+    except (LedgerLocked, Claimed) as locked:
+        end(LOCKED, as_json, str(locked))
+    except Interrupted as told:
+        end(STOPPED, as_json, f"{told}; nothing was changed")
+    except Unsettled as fault:
+        end(UNSETTLED, as_json, f"{fault}: run it again")
+    except HandoverRefused as refused:
+        end(FAILED if _begun(ledger) else BAD_CONFIG, as_json, *refused.sentences)
+    except (HandoverFault, OSError) as fault:
+        end(FAILED, as_json, str(fault))
+    except Exception as fault:
+        if not _of_a_driver(fault):
+            raise
+        end(FAILED, as_json, f"a database refused a statement: {str(fault).strip()}")
+
+
+def _begun(ledger: Path | None) -> bool:
+    from strangler_proxy.handover.ledger import read_ledger
+    from strangler_proxy.handover.standing import standing
+
+    return ledger is not None and standing(read_ledger(ledger)).begun is not None
+
+
+def _of_a_driver(fault: Exception) -> bool:
+    return any(base.__module__.partition(".")[0] in _DRIVERS for base in type(fault).__mro__)
+
+
+def end(code: int, as_json: bool, *sentences: str) -> NoReturn:
+    """End the command with a code and why."""
+    if not as_json:
+        stop(code, "\n".join(sentences))
+    typer.echo(json.dumps({"ok": False, "exit_code": code, "problems": sentences}))
+    raise typer.Exit(code)

@@ -111,7 +111,8 @@ class Capture:
         with closing(self._database.session(statement_s=patience.lock_s)) as session:
             self._drop(session, retry, set())
             # Last: a trigger without its table would fail the writers.
-            retry(partial(self._run, session, self._sql.drop_tables(self._move, self._home)))
+            drops = self._sql.drop_tables(session, self._move, self._home)
+            retry(partial(self._run, session, drops))
 
     def missing(self, session: Session) -> tuple[str, ...]:
         """Triggers that are not there or do not fire for everybody, as sentences."""

@@ -39,8 +39,8 @@ class CaptureSql(Protocol):
     def tables(self, move: str, home: str | None) -> Sequence[str]:
         """CREATE of the tables that are not there yet, in the schema `home`."""
 
-    def drop_tables(self, move: str, home: str | None) -> Sequence[str]:
-        """DROP of those that are there."""
+    def drop_tables(self, session: Session, move: str, home: str | None) -> Sequence[str]:
+        """DROP of those that are there and that nobody else needs."""
 
     def triggers(
         self, session: Session, move: str, home: str | None, sides: Sequence[Side]

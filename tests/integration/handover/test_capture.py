@@ -12,6 +12,7 @@ import pytest
 from strangler_proxy.handover.capture import Capture, Patience
 from strangler_proxy.handover.databases.port import Kind, Session, Side, TableName
 from strangler_proxy.handover.faults import HandoverRefused, LockBusy
+from strangler_proxy.handover.fence import Fence
 from tests.integration.handover.conftest import KINDS, SERVERS, Place, kind_param
 from tests.integration.handover.tables import side_of
 from tests.wire_tools.proxy import until
@@ -454,3 +455,19 @@ def test_a_null_in_a_key_stops_the_move(place: Make) -> None:
     writer.execute("INSERT INTO t VALUES (NULL)")
     with pytest.raises(HandoverRefused, match="is not a row's key"):
         keys(here, capture)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fence_goes_on_where_capture_is_taken_away(kind, place):
+    where = place(kind)
+    session = where.writer("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY)")
+    side = side_of(session, session.describe(TableName(None, "t")), {"id": Kind.INTEGER}, ("id",))
+    capture, fence = Capture(where.database, "m", [side]), Fence(where.database, "m", [side])
+    fence.install(shut=True)
+    capture.install()
+    capture.remove()
+    assert fence.missing(session) == ()
+    with pytest.raises(Exception, match="takes no writes here"):
+        session.execute("INSERT INTO t VALUES (1)")
+    fence.remove()
+    session.execute("INSERT INTO t VALUES (1)")

@@ -42,7 +42,7 @@ class MysqlCapture:
             "ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
         )
 
-    def drop_tables(self, move: str, home: str | None) -> Sequence[str]:
+    def drop_tables(self, session: Session, move: str, home: str | None) -> Sequence[str]:
         """The change table."""
         return (f"DROP TABLE IF EXISTS {_in(home, change_table(move))}",)
 

@@ -48,7 +48,7 @@ class PostgresqlCapture:
             "tbl text NOT NULL, row_key text)",
         )
 
-    def drop_tables(self, move: str, home: str | None) -> Sequence[str]:
+    def drop_tables(self, session: Session, move: str, home: str | None) -> Sequence[str]:
         """The change table."""
         return (f"DROP TABLE IF EXISTS {_in(home, change_table(move))}",)
 

@@ -7,6 +7,7 @@ too many is harmless. DELETE without WHERE fires triggers as any other.
 
 from collections.abc import Iterator, Sequence
 
+from strangler_proxy.handover.databases.fences import fence_table
 from strangler_proxy.handover.databases.port import Session, Side
 from strangler_proxy.handover.databases.sqlite.dialect import SqliteDialect
 from strangler_proxy.handover.databases.triggers import Installed, Trigger
@@ -30,12 +31,13 @@ class SqliteCapture:
             f"CREATE TABLE IF NOT EXISTS {mover_table(move)} (at_work INTEGER)",
         )
 
-    def drop_tables(self, move: str, home: str | None) -> Sequence[str]:
-        """Both."""
-        return (
-            f"DROP TABLE IF EXISTS {change_table(move)}",
-            f"DROP TABLE IF EXISTS {mover_table(move)}",
-        )
+    def drop_tables(self, session: Session, move: str, home: str | None) -> Sequence[str]:
+        """The change table, and the mark unless a fence needs it."""
+        drops = [f"DROP TABLE IF EXISTS {change_table(move)}"]
+        fence = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        if not session.rows(fence, (fence_table(move),)):
+            drops.append(f"DROP TABLE IF EXISTS {mover_table(move)}")
+        return drops
 
     def triggers(
         self, session: Session, move: str, home: str | None, sides: Sequence[Side]

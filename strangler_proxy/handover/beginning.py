@@ -3,7 +3,9 @@
 from strangler_proxy.handover import fingerprint
 from strangler_proxy.handover.faults import HandoverRefused
 from strangler_proxy.handover.ledger import Ledger
+from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.site import (
+    Ends,
     Site,
     changes_there,
     checkpoint_there,
@@ -25,7 +27,7 @@ def begin(site: Site, ledger: Ledger) -> None:
         _refuse_leftovers(site, str(ledger.path))
         ledger.record(RecordKind.BEGUN, **_begun(site))
     else:
-        refuse_another(standing.begun, site, str(ledger.path))
+        refuse_another(standing.begun, site.move, site.ends, str(ledger.path))
 
 
 def refuse_ended(move: str, standing: Standing) -> None:
@@ -42,14 +44,14 @@ def refuse_ended(move: str, standing: Standing) -> None:
         raise HandoverRefused(sentences[standing.phase])
 
 
-def refuse_another(begun: Begun, site: Site, ledger: str) -> None:
+def refuse_another(begun: Begun, move: Move, ends: Ends, ledger: str) -> None:
     """HandoverRefused where the move, or a database of it, is not what it was begun with."""
-    now = (declared(site.move), site.ends.source.shown, site.ends.target.shown)
-    names = ("its tables in the file of moves", site.move.source_env, site.move.target_env)
+    now = (declared(move), ends.source.shown, ends.target.shown)
+    names = ("its tables in the file of moves", move.source_env, move.target_env)
     then = (begun.declared, begun.source, begun.target)
     reasons = [
-        f"{name} changed since {site.move.name} was begun at {begun.at} ({ledger}): put it back, "
-        f"or run `strangler data remove {site.move.name}` first"
+        f"{name} changed since {move.name} was begun at {begun.at} ({ledger}): put it back, "
+        f"or run `strangler data remove {move.name}` first"
         for name, before, after in zip(names, then, now, strict=True)
         if before != after
     ]

@@ -1,11 +1,15 @@
 """What a move would do, from its tables as they are. Changes nothing."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from strangler_proxy.handover.databases.fences import fence_table
 from strangler_proxy.handover.databases.port import Pair
+from strangler_proxy.handover.fence import Fence
 from strangler_proxy.handover.loading.estimate import estimate
 from strangler_proxy.handover.naming import change_table, checkpoint_table, mover_table
 from strangler_proxy.handover.site import Site, changes_there, checkpoint_there
+from strangler_proxy.handover.way import Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +46,42 @@ class Plan:
 
 
 def plan(site: Site) -> Plan:
-    """The plan of this move; HandoverRefused for tables that no trigger could watch."""
-    missing = site.capture.missing(site.source)
-    creates = []
-    if not changes_there(site.source, site.move, site.home):
-        creates.append(f"table {change_table(site.move.name)}")
-        if site.source.dialect.kind == "sqlite":
-            creates.append(f"table {mover_table(site.move.name)}")
-    for pair in site.pairs:
-        name = pair.source.table.name
-        count = sum(sentence.startswith(f"{name}: ") for sentence in missing)
-        if count:
-            creates.append(f"{count} triggers on {name}")
-    checkpoint = () if checkpoint_there(site.target, site.move) else (_checkpoint(site),)
+    """The plan of this move.
+
+    HandoverRefused with every reason why there would be no way back, and for tables that no trigger
+    could watch.
+    """
+    way, name = site.way(), site.move.name
+    checkpoint = [] if checkpoint_there(site.target, site.move) else [checkpoint_table(name)]
     return Plan(
-        site.move.name,
+        name,
         site.ends.source.shown,
         site.ends.target.shown,
         site.move.routes,
         tuple(_table(site, pair) for pair in site.pairs),
-        tuple(creates),
-        checkpoint,
+        tuple(_made(site, way.source_fence())),
+        (
+            *(f"table {table}" for table in checkpoint),
+            *_made(site.owned_by(Owner.CANDIDATE), way.target_fence()),
+        ),
     )
 
 
-def _checkpoint(site: Site) -> str:
-    return f"table {checkpoint_table(site.move.name)}"
+def _made(side: Site, fence: Fence) -> Iterator[str]:
+    """What is not there yet of capture and fence at the source of this side."""
+    name = side.move.name
+    if not changes_there(side.source, side.move, side.home):
+        yield f"table {change_table(name)}"
+        if side.source.dialect.kind == "sqlite":
+            yield f"table {mover_table(name)}"
+    missing = side.capture.missing(side.source)
+    for pair in side.pairs:
+        table = pair.source.table.name
+        count = sum(sentence.startswith(f"{table}: ") for sentence in missing)
+        if count:
+            yield f"{count} triggers on {table}"
+    if fence.missing(side.source):
+        yield f"table {fence_table(name)} and its triggers"
 
 
 def _table(site: Site, pair: Pair) -> PlannedTable:

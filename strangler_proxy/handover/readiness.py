@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from strangler_proxy.handover import fingerprint
+from strangler_proxy.handover import fingerprint, reverse
 from strangler_proxy.handover.databases.port import Session
-from strangler_proxy.handover.deciding import disagreement
 from strangler_proxy.handover.faults import HandoverRefused
 from strangler_proxy.handover.hold import Proxy
 from strangler_proxy.handover.ledger import Record
@@ -78,19 +77,20 @@ def _checks(
 
 
 def _at_work(site: Site, to: Owner, wall: Callable[[], float]) -> Iterator[Check]:
-    """What the move keeps inside the databases; what hangs on another is looked at behind it."""
+    """What the move keeps inside the databases; figures only where all that counts is there."""
     way = site.way_of(to.other)
     ends = {Owner.CONTROL: site.source, Owner.CANDIDATE: site.target}
     source, target = ends[way.owner], ends[to]
-    missing = _captures(way, source, target)
-    yield _triggers("capture", missing)
-    if not missing:
+    capture = _captures(way, source, target)
+    yield _triggers("capture", capture)
+    fences = (*way.source_fence().missing(source), *way.target_fence().missing(target))
+    yield _triggers("fences", fences)
+    if not capture:
         yield _lag(site.owned_by(way.owner), wall)
-        yield from _strangers(way, target)
-    missing = (*way.source_fence().missing(source), *way.target_fence().missing(target))
-    yield _triggers("fences", missing)
-    if not missing:
-        yield _standings(way, source, target)
+    if not (capture or fences):
+        against = reverse.against(way, source, target)
+        good = f"only the {way.owner}'s tables take writes, and only they did"
+        yield Check("writes", not against, "; ".join(against) or good)
 
 
 def _phase(name: str, phase: Phase, copied: bool) -> Check:
@@ -139,33 +139,12 @@ def _triggers(what: str, missing: Sequence[str]) -> Check:
     return Check(what, False, f"{told}: `strangler data start` makes it anew or says what to do")
 
 
-def _standings(way: Way, source: Session, target: Session) -> Check:
-    standings = (
-        way.source_fence().state(source).standing,
-        way.target_fence().state(target).standing,
-    )
-    found = disagreement(*standings)
-    good = f"the {way.owner}'s tables are {standings[0]}, those that follow are {standings[1]}"
-    return Check("shut and open", found is None, found or good)
-
-
 def _lag(seen: Site, wall: Callable[[], float]) -> Check:
     backlog = seen.capture.backlog(seen.source)
     age_s = 0.0 if backlog.oldest_at is None else max(0.0, wall() - backlog.oldest_at)
     says = f"{backlog.entries:,} changes wait, the oldest for {age_s:.1f} s"
     few = backlog.entries <= MOST_WAITING
     return Check("lag", few, says if few else f"{says}: let `start` catch up first")
-
-
-def _strangers(way: Way, target: Session) -> Iterator[Check]:
-    strange = way.reverse_capture().backlog(target).entries
-    if strange:
-        yield Check(
-            "strangers",
-            False,
-            f"{strange} changes were made to the {way.owner.other}'s tables by others than the "
-            "mover, while they were not the owner's: verify, and repair what they did",
-        )
 
 
 def _verified(told: Record | None) -> Check:

@@ -49,8 +49,8 @@ def remove(move: Move, ends: Ends, ledger: Ledger) -> None:
 
 def clear(database: Database, move: str, home: str | None) -> None:
     """Take the fence and the capture of one side away; its writers pass."""
-    Fence(database, move, [_somewhere(home)]).remove()
-    Capture(database, move, [_somewhere(home)]).remove()
+    Fence(database, move, [somewhere(home)]).remove()
+    Capture(database, move, [somewhere(home)]).remove()
 
 
 def drop_checkpoint(move: Move, target: Session) -> None:
@@ -100,7 +100,7 @@ def _refuse_shut(
     """Also where the files are lost: the fence itself says that others own the tables."""
     if standing.phase == Phase.REMOVAL:
         return  # half of the fence may be gone
-    state = Fence(database, move.name, [_somewhere(home)]).state(source)
+    state = Fence(database, move.name, [somewhere(home)]).state(source)
     if state.standing == FenceStanding.SHUT:
         raise HandoverRefused(_handed_over(move.name))
 
@@ -132,6 +132,6 @@ def _schema(tables: list[TableName], session: Session) -> str | None:
     return None
 
 
-def _somewhere(home: str | None) -> Side:
+def somewhere(home: str | None) -> Side:
     """What is there is taken away by its names: only the schema counts."""
     return Side(Table(TableName(home, ""), (), ()), (), ())

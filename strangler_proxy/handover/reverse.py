@@ -12,13 +12,15 @@ from strangler_proxy.handover.way import Way
 
 
 def install(way: Way) -> None:
-    """Make what is missing at both sides, and leave what is there as it is.
+    """Make what is missing at both sides, and leave what is there as it is; captures that an
+    earlier version made are brought up to date.
 
     Raises LockBusy when writers keep a table all the time.
     """
     way.target_fence().install(shut=True)
     way.source_fence().install(shut=False)
     way.reverse_capture().install()
+    way.turned().reverse_capture().upgrade()
 
 
 def refuse_unready(way: Way, capture: Capture, source: Session, target: Session) -> None:
@@ -34,13 +36,7 @@ def refuse_unready(way: Way, capture: Capture, source: Session, target: Session)
     )
     reasons = [f"{sentence}: writes were not seen" for sentence in missing]
     if not reasons:
-        reasons += _contradictions(way, source, target)
-        waiting = reverse.backlog(target).entries
-        if waiting:
-            reasons.append(
-                f"{waiting} changes were made to the {way.owner.other}'s tables by others than the "
-                "mover, while they were not the owner's: verify, and repair what they did"
-            )
+        reasons += against(way, source, target)
     if reasons:
         raise HandoverRefused(reasons)
 
@@ -52,8 +48,24 @@ def refuse_contradiction(way: Way, source: Session, target: Session) -> None:
         raise HandoverRefused(reasons)
 
 
+def against(way: Way, source: Session, target: Session) -> list[str]:
+    """What fences and captures say against the owner, all of them being there: sentences."""
+    strange = _strange(way, target)
+    return [*_contradictions(way, source, target), *([strange] if strange else [])]
+
+
 def _contradictions(way: Way, source: Session, target: Session) -> list[str]:
     found = disagreement(
         way.source_fence().state(source).standing, way.target_fence().state(target).standing
     )
     return [f"{way.move}, owned by the {way.owner}: {found}"] if found else []
+
+
+def _strange(way: Way, target: Session) -> str | None:
+    waiting = way.reverse_capture().backlog(target).entries
+    if not waiting:
+        return None
+    return (
+        f"{waiting} changes were made to the {way.owner.other}'s tables by others than the mover, "
+        "while they were not the owner's: verify, and repair what they did"
+    )

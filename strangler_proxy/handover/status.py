@@ -6,13 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from strangler_proxy.handover import fingerprint
+from strangler_proxy.handover import fingerprint, reverse
+from strangler_proxy.handover.beginning import refuse_ended
 from strangler_proxy.handover.databases.port import Session, TableName
 from strangler_proxy.handover.faults import HandoverFault, HandoverRefused
 from strangler_proxy.handover.ledger import last_verified, read_ledger, running_now
 from strangler_proxy.handover.loading.estimate import estimate
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.naming import checkpoint_table
+from strangler_proxy.handover.ownership import (
+    Ownership,
+    ownership_beside,
+    read_ownership,
+)
 from strangler_proxy.handover.site import (
     Ends,
     Site,
@@ -20,7 +26,8 @@ from strangler_proxy.handover.site import (
     checkpoint_there,
     open_site,
 )
-from strangler_proxy.handover.standing import Standing, standing
+from strangler_proxy.handover.standing import Phase, Standing, standing
+from strangler_proxy.handover.way import Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +51,18 @@ class Waiting:
 
 @dataclass(slots=True)
 class Status:
-    """All that is known; `problems` are sentences, and what they hide is empty."""
+    """All that is known; `problems` are sentences, and what they hide is empty.
+
+    `waiting` and `missing_triggers` are of the owner's capture. `fences`: how that of each side
+    stands, by the side's name, once it is there.
+    """
 
     move: str
     standing: Standing
     running: str | None
     verified: dict[str, Any] | None
+    owned: Ownership = field(default_factory=Ownership)
+    fences: dict[str, str] = field(default_factory=dict)
     tables: list[TableStatus] = field(default_factory=list)
     waiting: Waiting | None = None
     missing_triggers: list[str] = field(default_factory=list)
@@ -68,7 +81,23 @@ def look(move: Move, ends: Ends, ledger: Path, wall: Callable[[], float] = time.
     Raises LedgerError, OSError.
     """
     stands = standing(read_ledger(ledger))
-    status = Status(move.name, stands, running_now(ledger), _verified(ledger, stands))
+    status = Status(
+        move.name,
+        stands,
+        running_now(ledger),
+        _verified(ledger, stands),
+        read_ownership(ownership_beside(ledger)),
+    )
+    if status.owned.intent and status.running is None:
+        status.problems.append(
+            "a cut-over was begun and did not end: `strangler data start` settles it"
+        )
+    try:
+        refuse_ended(move.name, stands)
+    except HandoverRefused as ended:
+        # What is left inside the databases is no move any more.
+        status.problems += [] if stands.phase == Phase.RETIRED else ended.sentences
+        return status
     try:
         with open_site(move, ends) as site:
             _look_at(site, status, wall)
@@ -86,19 +115,35 @@ def _look_at(site: Site, status: Status, wall: Callable[[], float]) -> None:
         rows, done = copied.get(f"{source} > {target}", (0, False))
         guessed = estimate(site.source, pair.source.table)
         status.tables.append(TableStatus(source, target, rows, guessed, done))
-    if changes_there(site.source, site.move, site.home):
-        backlog = site.capture.backlog(site.source)
+    seen = site.owned_by(status.owned.owner)
+    if changes_there(seen.source, seen.move, seen.home):
+        backlog = seen.capture.backlog(seen.source)
         oldest = backlog.oldest_at
         age_s = None if oldest is None else max(0.0, wall() - oldest)
         status.waiting = Waiting(backlog.entries, age_s)
     if status.standing.captured_at:
-        status.missing_triggers += site.capture.missing(site.source)
+        status.missing_triggers += seen.capture.missing(seen.source)
+    if status.standing.caught_up_at:
+        _look_at_fences(site.way_of(status.owned.owner), seen, status)
     if status.standing.begun:
         before = status.standing.begun.fingerprint
         try:
             fingerprint.check(before, site.pairs, site.source, site.target)
         except HandoverRefused as changed:
             status.schema_changed += changed.sentences
+
+
+def _look_at_fences(way: Way, seen: Site, status: Status) -> None:
+    """Both are there since the first copy was done; a cut-over under way changes them."""
+    sides = ((way.owner, way.source_fence(), seen.source),
+             (way.owner.other, way.target_fence(), seen.target))  # fmt: skip
+    missing = list(way.reverse_capture().missing(seen.target))
+    for side, fence, session in sides:
+        status.fences[side] = str(fence.state(session).standing)
+        missing += fence.missing(session)
+    status.problems += [f"{each}: `strangler data start` makes it anew" for each in missing]
+    if not (missing or status.owned.intent):
+        status.problems += reverse.against(way, seen.source, seen.target)
 
 
 def _copied(target: Session, move: Move) -> dict[str, tuple[int, bool]]:

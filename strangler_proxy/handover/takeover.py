@@ -35,6 +35,7 @@ from strangler_proxy.handover.way import Owner
 
 STATEMENT_S = 20.0
 SETTLE_S = 30.0
+TOLD = "told to stop"
 _BETWEEN_S = 0.5
 _UNDOABLE = frozenset(
     {
@@ -108,16 +109,18 @@ class Takeover:
 
     def _settle_or_hand_over(self, held: Ledger) -> Outcome | None:
         """Again, over new connections, for as long as something is begun and not settled."""
-        deadline = self.clock() + self.settle_s
+        deadline, told = self.clock() + self.settle_s, ""
         while True:
             try:
                 settled, outcome = self._once(held)
-            except HandoverFault as fault:
+            except (HandoverFault, OSError) as fault:
                 if not read_ownership(ownership_beside(self.ledger)).intent:
                     raise
                 if self.clock() >= deadline:
                     raise Unsettled(str(fault)) from fault
-                self.said(f"{fault}; trying again to settle it")
+                if str(fault) != told:
+                    told = str(fault)
+                    self.said(f"{told}; trying again to settle it")
             else:
                 if settled:
                     return outcome
@@ -154,14 +157,14 @@ class Takeover:
     ) -> Outcome:
         begun = held.standing.begun
         if begun is not None:
-            refuse_another(begun, site, str(held.path))
+            refuse_another(begun, self.move, self.ends, str(held.path))
         checks = self._look(site)
         if not_ready(checks):
             raise NotReady(checks)
 
         def watch() -> None:
             if self.stop.is_set():
-                raise Interrupted("told to stop")
+                raise Interrupted(TOLD)
 
         crossing.watch = watch
         self._begun = True
@@ -170,7 +173,7 @@ class Takeover:
     def _checkpoint(self, step: str) -> None:
         self.ended(step)
         if step in _UNDOABLE and self.stop.is_set():
-            raise Interrupted("told to stop")
+            raise Interrupted(TOLD)
 
     def _look(self, site: Site) -> tuple[Check, ...]:
         known = Known(
@@ -184,4 +187,4 @@ class Takeover:
     def _pause(self, seconds: float) -> None:
         self.stop.wait(seconds)
         if self.stop.is_set():
-            raise Interrupted("told to stop before anything was begun")
+            raise Interrupted(TOLD)

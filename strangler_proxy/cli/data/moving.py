@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from strangler_proxy.cli.data.shared import (
     STOPPED,
     MoveArgument,
     MovesPath,
+    Usage,
     data,
     ends_of,
     ledger_of,
@@ -23,26 +25,41 @@ from strangler_proxy.cli.data.shared import (
 )
 
 if TYPE_CHECKING:
+    from strangler_proxy.handover.move import Move
     from strangler_proxy.handover.run import Ending
 
 
 @data.command(epilog=f"Example:  strangler data plan posts -m moves.yaml\n\n{CODES}")
-def plan(name: MoveArgument, moves: MovesPath = DEFAULT_MOVES, as_json: AsJson = False) -> None:
+def plan(
+    name: MoveArgument,
+    moves: MovesPath = DEFAULT_MOVES,
+    config: ConfigPath = DEFAULT_PATH,
+    as_json: AsJson = False,
+) -> None:
     """Show what a move would do, or all that stands against it; changes nothing."""
     from strangler_proxy.cli.data.told import plan_lines, plan_table
+    from strangler_proxy.handover.faults import HandoverRefused
     from strangler_proxy.handover.plan import plan as make_plan
     from strangler_proxy.handover.site import open_site
 
     with outcome(as_json):
         move = move_named(moves, name)
-        with open_site(move, ends_of(move)) as site:
-            planned = make_plan(site)
+        note, mistakes = _routes(move, config)
+        try:
+            with open_site(move, ends_of(move)) as site:
+                planned = make_plan(site)
+        except HandoverRefused as refused:
+            mistakes += refused.sentences
+        if mistakes:
+            raise Usage(*mistakes)
     if as_json:
         typer.echo(json.dumps({"ok": True, **asdict(planned)}, indent=2))
         return
     show(plan_table(planned))
     for line in plan_lines(planned):
         typer.echo(line)
+    if note:
+        typer.echo(note)
     typer.echo(f"Nothing was changed. Begin with:  strangler data start {name}")
 
 
@@ -98,6 +115,19 @@ def start(
     _say_end(ending, as_json)
     if ending is Ending.EARLY or (ending is Ending.ASIDE and until_caught_up):
         raise typer.Exit(STOPPED)
+
+
+def _routes(move: "Move", config: Path) -> tuple[str, list[str]]:
+    """A note where nothing can be said of the routes yet, and what is wrong with them."""
+    if not move.routes:
+        return "it names no routes yet: the cut-over needs those that write its tables", []
+    if not move.proxies and not config.exists():
+        return f"{config} is not there: its routes were not looked at", []
+    try:
+        proxies_of(move, config)
+    except Usage as mistaken:
+        return "", list(mistaken.args)
+    return "", []
 
 
 def _say_end(ending: "Ending", as_json: bool) -> None:

@@ -59,15 +59,21 @@ def move_named(moves: Path, name: str) -> "Move":
 
 
 def proxies_of(move: "Move", config: Path) -> "Sequence[Proxy]":
-    """The proxies that serve the move's routes; Usage with all that is wrong with the routes."""
+    """The proxies of the move's routes; Usage with all that is wrong with routes and variables."""
     from strangler_proxy.config import load
-    from strangler_proxy.handover.hold import LocalProxy
+    from strangler_proxy.handover import proxies
+    from strangler_proxy.handover.faults import HandoverRefused
     from strangler_proxy.handover.routes import route_mistakes
 
-    mistakes = route_mistakes(move, load(config), str(config))
+    here = [place.config for place in move.proxies if place.config] if move.proxies else [config]
+    mistakes = [each for path in here for each in route_mistakes(move, load(path), str(path))]
+    try:
+        found = proxies.proxies_of(move, config)
+    except HandoverRefused as refused:
+        mistakes += refused.sentences
     if mistakes:
         raise Usage(*mistakes)
-    return [LocalProxy(config, move.routes)]
+    return found
 
 
 def ends_of(move: "Move") -> "Ends":
@@ -94,6 +100,15 @@ def confirm(question: str) -> None:
         raise Usage("there is no terminal to ask at: give --yes")
     if not typer.confirm(question, err=True):
         raise Usage("nothing was removed")
+
+
+def confirm_by_name(told: str, name: str) -> None:
+    """Have the name typed at the terminal; Usage where there is none, and for another."""
+    if not sys.stdin.isatty():
+        raise Usage("there is no terminal to ask at: give --yes")
+    typer.echo(told, err=True)
+    if typer.prompt(f"Type {name} to go on", err=True, default="", show_default=False) != name:
+        raise Usage("nothing was changed")
 
 
 class Usage(Exception):
@@ -144,7 +159,7 @@ def outcome(as_json: bool, ledger: Path | None = None) -> Iterator[None]:
     except (LedgerLocked, Claimed) as locked:
         end(LOCKED, as_json, str(locked))
     except Interrupted as told:
-        end(STOPPED, as_json, f"{told}; nothing was changed")
+        end(STOPPED, as_json, str(told))
     except Unsettled as fault:
         end(UNSETTLED, as_json, f"{fault}: run it again")
     except HandoverRefused as refused:

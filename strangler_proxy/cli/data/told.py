@@ -137,10 +137,17 @@ def plan_lines(plan: "Plan") -> list[str]:
 def status_as_json(status: "Status") -> dict[str, Any]:
     """All of a status; times are ISO 8601, ages are seconds."""
     told = asdict(status)
-    stands = told.pop("standing")
+    stands, owned = told.pop("standing"), told.pop("owned")
     begun = stands.pop("begun") or {}
     stands["begun_at"] = begun.get("at")
-    return {"phase": str(status.standing.phase), **stands, **told, "well": status.well}
+    follows = {
+        "owner": str(status.owned.owner),
+        "follower": str(status.owned.owner.other),
+        "cut_over_begun": owned["intent"],
+        "cut_overs": owned["cut_overs"],
+        "last_undone": owned["ended"],
+    }
+    return {"phase": str(status.standing.phase), **stands, **follows, **told, "well": status.well}
 
 
 def status_table(status: "Status") -> Table:
@@ -161,16 +168,30 @@ def status_lines(status: "Status") -> list[str]:
     lines = [f"{status.move}: {stands.phase}{since}", f"running now: {status.running or 'nobody'}"]
     if stands.begun and not status.running:
         lines.append(f"the last run: {stands.ended or 'was killed'}")
+    lines += _ownership(status)
     if status.waiting:
         age_s = status.waiting.oldest_s
         age = "" if age_s is None else f", the oldest for {age_s:.1f} s"
-        lines.append(f"changes that wait: {status.waiting.entries:,}{age}")
+        way = f"{status.owned.owner} to {status.owned.owner.other}"
+        lines.append(f"changes that wait, {way}: {status.waiting.entries:,}{age}")
     if stands.captured_at:
         lines += status.missing_triggers or ["capture: every trigger is there"]
     if stands.begun and status.tables:
         lines += status.schema_changed or ["tables: as they were when the move was begun"]
     lines.append(f"verified: {_verified(status.verified)}")
     return [*lines, *status.problems]
+
+
+def _ownership(status: "Status") -> Iterator[str]:
+    owned = status.owned
+    times = {0: "never handed over", 1: "handed over once"}
+    told = times.get(owned.cut_overs, f"handed over {owned.cut_overs} times")
+    yield f"owner: the {owned.owner} ({told})"
+    if owned.ended:
+        yield f"the last cut-over was undone: {owned.ended}"
+    if status.fences:
+        told = ", ".join(f"the {side}'s tables {state}" for side, state in status.fences.items())
+        yield f"fences: {told}"
 
 
 def report_as_json(report: "Report") -> dict[str, Any]:

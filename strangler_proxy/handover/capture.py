@@ -8,6 +8,9 @@ together with the entries, misses nothing.
 Each trigger is made by itself and waits only a moment for writers, who would queue up behind it;
 then it lets them through and tries again. Killed in between, `install` and `remove` are run again.
 
+An entry also tells who made it, where the database knows (writers.py). What they say is kept when
+entries are forgotten.
+
 What capture cannot see: TRUNCATE and ALTER on MySQL (fingerprint.py shows them), triggers that
 somebody drops or switches off (`missing` shows them), and writes of a role that is a superuser and
 sets the mover's mark.
@@ -28,6 +31,8 @@ from strangler_proxy.handover.databases.sqlite.capture import SqliteCapture
 from strangler_proxy.handover.databases.triggers import CaptureSql, Installed, Trigger
 from strangler_proxy.handover.faults import HandoverRefused, LockBusy
 from strangler_proxy.handover.naming import change_table
+from strangler_proxy.handover.writer_log import WriterLog
+from strangler_proxy.handover.writers import Writer, tallied
 
 _SQL: dict[str, CaptureSql] = {
     "sqlite": SqliteCapture(),
@@ -78,6 +83,8 @@ class Capture:
         prefix = f"{database.dialect.quote(self._home)}." if self._home else ""
         self.changes = prefix + database.dialect.quote(change_table(move))
         """The change table's name in SQL."""
+        self._log = WriterLog(database.dialect, move, self._home)
+        self._noting = False
 
     def install(
         self,
@@ -93,12 +100,26 @@ class Capture:
         retry = _Retry(patience, clock, pause)
         with closing(self._database.session(statement_s=patience.lock_s)) as session:
             retry(partial(self._run, session, self._sql.tables(self._move, self._home)))
+            retry(partial(self._upgrade, session))
             wanted = self._wanted(session)
             there = {each.name for each in self._installed(session) if each.fires}
             for trigger in wanted:
                 if trigger.name not in there:
                     retry(partial(self._run, session, trigger.create))
             self._drop(session, retry, {trigger.name for trigger in wanted})
+
+    def upgrade(
+        self,
+        patience: Patience = PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Have a capture that an earlier version made note who writes; it misses nothing meanwhile.
+
+        Another stays as it is. Raises LockBusy when writers keep the change table all the time.
+        """
+        with closing(self._database.session(statement_s=patience.lock_s)) as session:
+            _Retry(patience, clock, pause)(partial(self._upgrade, session))
 
     def remove(
         self,
@@ -141,21 +162,70 @@ class Capture:
         return [Entry(number, table, decode(key)) for number, table, key in rows]
 
     def forget(self, session: Session, entries: Sequence[Entry]) -> None:
-        """Delete exactly these entries.
+        """Delete exactly these entries, and keep who made them.
 
-        Never again without reading anew: a number may be given again once it is free.
+        Never again without reading anew: a number may be given again once it is free. Raises
+        HandoverRefused where an earlier version made the change table, which `upgrade` is for.
         """
-        mark = session.dialect.placeholder
+        mark, writers = session.dialect.placeholder, list[Row]()
+        notes = self.notes_writers(session)
+        if self._sql.tells_writers and not notes:
+            raise HandoverRefused(
+                f"{self.changes} was made by a version that did not note who writes: run "
+                f"`strangler data start {self._move}`, which adds that"
+            )
         with session.transaction():
             for start in range(0, len(entries), _DELETED_AT_ONCE):
                 some = [entry.id for entry in entries[start : start + _DELETED_AT_ONCE]]
-                marks = ", ".join([mark] * len(some))
-                session.execute(f"DELETE FROM {self.changes} WHERE id IN ({marks})", some)  # noqa: S608
+                these = f"id IN ({', '.join([mark] * len(some))})"
+                if notes:
+                    writers += self._made(session, f"WHERE {these}", some)
+                session.execute(f"DELETE FROM {self.changes} WHERE {these}", some)  # noqa: S608
+            self._log.add(session, tallied(writers))
+
+    def enter(self, session: Session, table: str, key: str) -> None:
+        """Add a key, as keys.encode writes it, that nobody has changed."""
+        columns, mark = "tbl, row_key", session.dialect.placeholder
+        values = f"{mark}, {mark}"
+        if self.notes_writers(session):
+            columns, values = f"{columns}, writer", f"{values}, NULL"
+        session.execute(
+            f"INSERT INTO {self.changes} ({columns}) VALUES ({values})",  # noqa: S608
+            (table, key),
+        )
+
+    def notes_writers(self, session: Session) -> bool:
+        """Whether entries tell who made them."""
+        if not self._noting and self._sql.tells_writers:
+            self._noting = not self._sql.add_writers(session, self._move, self._home)
+        return self._noting
+
+    def writers(self, session: Session) -> list[Writer]:
+        """Who has made entries since it was installed, those that wait included."""
+        if not self.notes_writers(session):
+            return []
+        return tallied([*self._log.rows(session), *self._made(session, "", ())])
+
+    def makers(self, session: Session, most: int) -> dict[Any, tuple[str, str | None]]:
+        """So many of the entries that wait, by number: the table, and who made them."""
+        writer = "writer" if self.notes_writers(session) else "NULL"
+        rows = session.rows(f"SELECT id, tbl, {writer} FROM {self.changes} LIMIT {most:d}")  # noqa: S608
+        return {number: (table, name) for number, table, name in rows}
 
     def backlog(self, session: Session) -> Backlog:
         """How much waits."""
         ((entries, oldest),) = session.rows(f"SELECT count(*), min(at) FROM {self.changes}")  # noqa: S608
         return Backlog(entries, oldest)
+
+    def _made(self, session: Session, where: str, parameters: Sequence[Any]) -> list[Row]:
+        return session.rows(
+            f"SELECT writer, count(*), min(at), max(at) FROM {self.changes} {where} "  # noqa: S608
+            "GROUP BY writer",
+            parameters,
+        )
+
+    def _upgrade(self, session: Session) -> None:
+        self._run(session, self._sql.add_writers(session, self._move, self._home))
 
     def _wanted(self, session: Session) -> Sequence[Trigger]:
         return self._sql.triggers(session, self._move, self._home, self._sides)

@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from strangler_proxy.handover import hold, proof, reverse, sequences
+from strangler_proxy.handover import bypassing, hold, proof, reverse, sequences
+from strangler_proxy.handover.bypassing import Watch
 from strangler_proxy.handover.crossing import Crossing
 from strangler_proxy.handover.databases.port import Session
 from strangler_proxy.handover.deciding import Next, fence_seconds, next_after_crash, time_left
@@ -26,6 +27,7 @@ from strangler_proxy.handover.hold import Holds, Proxy
 from strangler_proxy.handover.ownership import OwnerKind, OwnerLedger
 from strangler_proxy.handover.proof import Proof
 from strangler_proxy.handover.way import Owner
+from strangler_proxy.handover.writers import KnownWriters, judge_caught
 from strangler_proxy.running.client import Released
 
 Checkpoint = Callable[[str], None]
@@ -48,6 +50,10 @@ class Wishes:
     comes up. `skew_s`: what clocks may be wrong by. `small`: entries that a step of the tail may
     still find when the hold is asked for. `whole`: verify both sides whole before it. `margin`:
     ids that may be given between the numbering before the hold and the one under it.
+
+    Whoever bypasses a proxy is looked for in a rehearsal of the hold of `rehearsal_s` (0: none),
+    and again until the fence is up; `writers` are those that are expected. With `despite_writers`
+    there is no rehearsal, and who is found is a warning only.
     """
 
     hold_s: float = 2.0
@@ -58,6 +64,9 @@ class Wishes:
     small: int = 100
     margin: int = 1_000
     whole: bool = True
+    rehearsal_s: float = 0.5
+    writers: KnownWriters = field(default_factory=KnownWriters)
+    despite_writers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +112,9 @@ def run(
 ) -> Outcome:
     """Cut over to the other side of the way; an Outcome says whether it was, and why not.
 
-    Raises HandoverFault before anything is begun: the tables or proxies are not ready, or sides
-    differ. Raises Unsettled when a database was lost in the middle: open the way and `resume`.
+    Raises HandoverFault before anything is begun: the tables or proxies are not ready, somebody
+    bypasses a proxy, or sides differ. Raises Unsettled when a database was lost in the middle: open
+    the way and `resume`.
     """
     attempt = _Attempt(crossing, proxies, ledger, wishes or Wishes(), checkpoint, clock)
     if ledger.now.intent:
@@ -162,6 +172,7 @@ class _Attempt:
     asked_at: float | None = None
     steps_s: dict[str, float] = field(default_factory=dict)
     proved: Proof | None = None
+    watch: Watch | None = None
     applied_before: int = 0
     released_at: float = 0.0
     _last: float = 0.0
@@ -188,6 +199,7 @@ class _Attempt:
         self._ended("installed")
         proof.caught_up(self.crossing, self.wishes.small, self.wishes.catch_up_s, self.clock)
         self._ended("caught up")
+        self._rehearse()
         if self.wishes.whole:
             proved.whole()
         proved.few()
@@ -196,6 +208,14 @@ class _Attempt:
         self._set_sequences(self.wishes.margin)
         self._ended("numbered ahead")
         self.checkpoint("prepared")
+
+    def _rehearse(self) -> None:
+        wishes = self.wishes
+        if not wishes.rehearsal_s or wishes.despite_writers:
+            return  # nobody is kept waiting for what would change nothing
+        how = (wishes.writers, wishes.rehearsal_s, wishes.drain_s, self.clock)
+        bypassing.refuse(bypassing.rehearse(self.crossing, self.proxies, *how), told=False)
+        self._ended("rehearsed")
 
     # --- the moment in which writers wait
 
@@ -207,6 +227,7 @@ class _Attempt:
         try:
             self._hold()
             self._raise_fence()
+            self._refuse_bypassing()
             self._drain()
             proved.rest()
             self._ended("verified")
@@ -222,6 +243,7 @@ class _Attempt:
         self.asked_at = self._last = self.clock()
         self.holds = hold.acquire(self.proxies, self.wishes.hold_s, self.wishes.drain_s)
         self.ledger.record(OwnerKind.HELD, sync=False, holds=dict(self.holds))
+        self.watch = Watch(self.crossing)
         self._ended("held")
 
     def _raise_fence(self) -> None:
@@ -233,6 +255,12 @@ class _Attempt:
         wait_s = min(self.wishes.writers_s, seconds)
         self.crossing.source_fence.raise_(self.crossing.source, seconds, wait_s)
         self._ended("fenced")
+
+    def _refuse_bypassing(self) -> None:
+        """What bypassed a proxy is carried over all the same; but it would have met the fence."""
+        caught = self.watch.appeared() if self.watch else ()
+        report = judge_caught(caught, self.wishes.writers, "before the fence was up")
+        self.warnings += bypassing.refuse(report, self.wishes.despite_writers)
 
     def _drain(self) -> None:
         if not self.crossing.drain(self._late):

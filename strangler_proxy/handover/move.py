@@ -28,6 +28,7 @@ from strangler_proxy.config.load import dotted, line_of, shape_mistakes
 from strangler_proxy.config.references import Mistake, Where
 from strangler_proxy.handover.databases.port import TableName
 from strangler_proxy.handover.proxy_place import FOLDER, ProxyPlace
+from strangler_proxy.handover.writers import KnownWriters
 
 _MAX_BYTES = 4 * 2**20
 _LONGEST_NAME = 24  # what is made inside the databases is named after it: 63 bytes in all
@@ -85,6 +86,7 @@ class Move(Frozen):
     proxies: tuple[ProxyPlace, ...] = Field(
         (), max_length=64, description="every proxy of these routes; the one of `-c` when left out"
     )
+    writers: KnownWriters = Field(KnownWriters(), description="who is expected to write")
     tables: tuple[TableMove, ...] = Field(min_length=1, max_length=200)
 
     @model_validator(mode="after")

@@ -14,6 +14,11 @@ def change_table(move: str) -> str:
     return f"strangler_{move}_changes"
 
 
+def writers_table(move: str) -> str:
+    """Who made the changes that were carried over."""
+    return f"strangler_{move}_writers"
+
+
 def mover_table(move: str) -> str:
     """SQLite's mark of the mover's own transactions."""
     return f"strangler_{move}_mover"

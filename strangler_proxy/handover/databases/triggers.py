@@ -2,7 +2,8 @@
 
 The change table has the columns `id` (its own numbers, rising, but not in the order of commits),
 `at` (seconds since 1970, when the change was made), `tbl` (the source table) and `row_key` (the raw
-key as text; NULL: poison, the table was emptied in a way that names no rows).
+key as text; NULL: poison, the table was emptied in a way that names no rows). Where the database
+tells who writes, also `writer` (NULL: not known), filled by a default and so in whatever trigger.
 """
 
 from collections.abc import Sequence
@@ -35,9 +36,17 @@ class CaptureSql(Protocol):
 
     transactional: bool
     """Whether DDL can be rolled back."""
+    tells_writers: bool
+    """Whether the database tells who writes."""
 
     def tables(self, move: str, home: str | None) -> Sequence[str]:
         """CREATE of the tables that are not there yet, in the schema `home`."""
+
+    def add_writers(self, session: Session, move: str, home: str | None) -> Sequence[str]:
+        """What has a change table note who writes, made by a version that did not; else nothing.
+
+        Entries that are there have no writer.
+        """
 
     def drop_tables(self, session: Session, move: str, home: str | None) -> Sequence[str]:
         """DROP of those that are there and that nobody else needs."""

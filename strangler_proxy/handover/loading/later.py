@@ -16,10 +16,6 @@ def left_to(capture: Capture, source: Database) -> Callable[[Pair, Row], None]:
 
     def enter(pair: Pair, key: Row) -> None:
         with closing(source.session()) as session:
-            mark = session.dialect.placeholder
-            session.execute(
-                f"INSERT INTO {capture.changes} (tbl, row_key) VALUES ({mark}, {mark})",  # noqa: S608
-                (str(pair.source.table.name), keys.encode(key)),
-            )
+            capture.enter(session, str(pair.source.table.name), keys.encode(key))
 
     return enter

@@ -16,10 +16,16 @@ from strangler_proxy.handover.databases.mysql.schema import foreign_keys
 from strangler_proxy.handover.databases.port import ForeignKey, Session, Side, TableName
 from strangler_proxy.handover.databases.triggers import Installed, Trigger
 from strangler_proxy.handover.faults import HandoverRefused
-from strangler_proxy.handover.naming import change_table, is_trigger, trigger
+from strangler_proxy.handover.naming import change_table, is_trigger, trigger, writers_table
 
 _SQL = MysqlDialect()
 _ACTS = ("CASCADE", "SET NULL", "SET DEFAULT")
+_WRITER = "VARCHAR(400) DEFAULT (LEFT(USER(), 400))"  # never too long for its column
+_COLUMNS = """
+SELECT column_name, column_default IS NOT NULL FROM information_schema.columns
+WHERE table_schema = %s AND table_name = %s
+"""
+_OPTIONS = "ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 _TRIGGERS = """
 SELECT trigger_schema, trigger_name FROM information_schema.triggers
 WHERE trigger_name LIKE 'strangler%%' AND INSTR(action_statement, %s) > 0
@@ -31,6 +37,7 @@ class MysqlCapture:
     """See triggers.CaptureSql."""
 
     transactional = False
+    tells_writers = True
 
     def tables(self, move: str, home: str | None) -> Sequence[str]:
         """Numbers are given before the commit: a low one may be committed late."""
@@ -38,13 +45,28 @@ class MysqlCapture:
             f"CREATE TABLE IF NOT EXISTS {_in(home, change_table(move))} "
             "(id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, "
             "at DOUBLE NOT NULL DEFAULT (UNIX_TIMESTAMP(NOW(6))), "
-            "tbl VARCHAR(200) NOT NULL, row_key LONGTEXT) "
-            "ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+            f"tbl VARCHAR(200) NOT NULL, row_key LONGTEXT, writer {_WRITER}) {_OPTIONS}",
+            _writers(move, home),
         )
 
+    def add_writers(self, session: Session, move: str, home: str | None) -> Sequence[str]:
+        """The default comes last: it is not for the entries that are there, and without it this is
+        done again.
+        """
+        rows = session.rows(_COLUMNS, (home, change_table(move)))
+        columns: dict[str, int] = dict(rows)
+        if not columns or columns.get("writer"):
+            return ()
+        changes = f"ALTER TABLE {_in(home, change_table(move))}"
+        add = () if "writer" in columns else (f"{changes} ADD COLUMN writer VARCHAR(400)",)
+        return (_writers(move, home), *add, f"{changes} MODIFY COLUMN writer {_WRITER}")
+
     def drop_tables(self, session: Session, move: str, home: str | None) -> Sequence[str]:
-        """The change table."""
-        return (f"DROP TABLE IF EXISTS {_in(home, change_table(move))}",)
+        """The change table, and who wrote."""
+        return tuple(
+            f"DROP TABLE IF EXISTS {_in(home, name)}"
+            for name in (change_table(move), writers_table(move))
+        )
 
     def triggers(
         self, session: Session, move: str, home: str | None, sides: Sequence[Side]
@@ -82,6 +104,14 @@ def _all_foreign_keys(
 
 def _in(schema: str | None, name: str) -> str:
     return f"{_SQL.quote(schema)}.{_SQL.quote(name)}" if schema else _SQL.quote(name)
+
+
+def _writers(move: str, home: str | None) -> str:
+    return (
+        f"CREATE TABLE IF NOT EXISTS {_in(home, writers_table(move))} "
+        "(writer VARCHAR(400) NOT NULL PRIMARY KEY, changes BIGINT NOT NULL, "
+        f"first_seen DOUBLE NOT NULL, last_seen DOUBLE NOT NULL) {_OPTIONS}"
+    )
 
 
 def _of_table(move: str, home: str | None, side: Side) -> Iterator[Trigger]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from strangler_proxy.handover.databases.port import Session, Side
 from strangler_proxy.handover.databases.postgresql.dialect import PostgresqlDialect
 from strangler_proxy.handover.databases.triggers import Installed, Trigger
-from strangler_proxy.handover.naming import change_table, is_trigger, trigger
+from strangler_proxy.handover.naming import change_table, is_trigger, trigger, writers_table
 
 _SQL = PostgresqlDialect()
 # Microseconds since 1970, then 64 random bits; a low one may be committed late.
@@ -22,6 +22,14 @@ _BY_CLOCK = (
     "(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000000)::bigint), 16, '0')"
     " || right(replace(gen_random_uuid()::text, '-', ''), 16))::uuid"
 )
+_WRITER = (
+    "(session_user || '@' || coalesce(host(inet_client_addr()), 'local')"
+    " || coalesce(' (' || nullif(current_setting('application_name'), '') || ')', ''))"
+)
+_NOTES_WRITERS = """
+SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = t AND attname = 'writer' AND atthasdef)
+FROM to_regclass(%s) AS t WHERE t IS NOT NULL
+"""
 _TRIGGERS = """
 SELECT t.tgname, t.tgenabled::text, n.nspname, c.relname FROM pg_trigger t
 JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -38,6 +46,7 @@ class PostgresqlCapture:
     """See triggers.CaptureSql."""
 
     transactional = True
+    tells_writers = True
 
     def tables(self, move: str, home: str | None) -> Sequence[str]:
         """Numbers are UUIDs by the clock: a sequence would change what lastval() tells a writer."""
@@ -45,12 +54,27 @@ class PostgresqlCapture:
             f"CREATE TABLE IF NOT EXISTS {_in(home, change_table(move))} "
             f"(id uuid PRIMARY KEY DEFAULT {_BY_CLOCK}, "
             "at double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()), "
-            "tbl text NOT NULL, row_key text)",
+            f"tbl text NOT NULL, row_key text, writer text DEFAULT {_WRITER})",
+            _writers(move, home),
+        )
+
+    def add_writers(self, session: Session, move: str, home: str | None) -> Sequence[str]:
+        """The default comes second: it is not for the entries that are there."""
+        changes = _in(home, change_table(move))
+        if session.scalar(_NOTES_WRITERS, (changes.replace("%%", "%"),)) is not False:
+            return ()
+        return (
+            _writers(move, home),
+            f"ALTER TABLE {changes} ADD COLUMN IF NOT EXISTS writer text",
+            f"ALTER TABLE {changes} ALTER COLUMN writer SET DEFAULT {_WRITER}",
         )
 
     def drop_tables(self, session: Session, move: str, home: str | None) -> Sequence[str]:
-        """The change table."""
-        return (f"DROP TABLE IF EXISTS {_in(home, change_table(move))}",)
+        """The change table, and who wrote."""
+        return tuple(
+            f"DROP TABLE IF EXISTS {_in(home, name)}"
+            for name in (change_table(move), writers_table(move))
+        )
 
     def triggers(
         self, session: Session, move: str, home: str | None, sides: Sequence[Side]
@@ -77,6 +101,14 @@ class PostgresqlCapture:
 
 def _in(schema: str | None, name: str) -> str:
     return f"{_SQL.quote(schema)}.{_SQL.quote(name)}" if schema else _SQL.quote(name)
+
+
+def _writers(move: str, home: str | None) -> str:
+    return (
+        f"CREATE TABLE IF NOT EXISTS {_in(home, writers_table(move))} (writer text PRIMARY KEY, "
+        "changes bigint NOT NULL, first_seen double precision NOT NULL, "
+        "last_seen double precision NOT NULL)"
+    )
 
 
 def _drop_function(home: str | None, name: str) -> str:

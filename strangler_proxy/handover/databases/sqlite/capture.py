@@ -20,6 +20,7 @@ class SqliteCapture:
     """See triggers.CaptureSql."""
 
     transactional = True
+    tells_writers = False
 
     def tables(self, move: str, home: str | None) -> Sequence[str]:
         """Numbers may be used again after their entry is gone: no entry is deleted unread."""
@@ -30,6 +31,10 @@ class SqliteCapture:
             "tbl TEXT NOT NULL, row_key TEXT)",
             f"CREATE TABLE IF NOT EXISTS {mover_table(move)} (at_work INTEGER)",
         )
+
+    def add_writers(self, session: Session, move: str, home: str | None) -> Sequence[str]:
+        """A file has no users."""
+        return ()
 
     def drop_tables(self, session: Session, move: str, home: str | None) -> Sequence[str]:
         """The change table, and the mark unless a fence needs it."""

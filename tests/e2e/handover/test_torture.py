@@ -1,0 +1,42 @@
+"""Writers, cut-overs and sudden deaths, from a seed: `scripts/torture` does more of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from scripts.torturing.conductor import Plan, Torture
+from scripts.torturing.report import Report
+from scripts.torturing.servers import MissingProgram
+
+
+def tortured(plan: Plan) -> Report:
+    try:
+        report = Torture(plan).run()
+    except MissingProgram as missing:
+        if os.environ.get("REQUIRE_SERVICES") == "1":
+            pytest.fail(f"REQUIRE_SERVICES=1, but {missing}")
+        pytest.skip(str(missing))
+    told = [violation.sentence for violation in report.violations]
+    assert not told, f"seed {report.seed}, {report.folder}: {told[:10]}"
+    return report
+
+
+@pytest.mark.timeout(400)
+def test_200_cut_overs_of_sqlite_under_sudden_deaths_lose_and_repeat_nothing(tmp_path: Path):
+    report = tortured(Plan(tmp_path, seed=1, cut_overs=200, seconds=240.0))
+    assert report.cut_overs >= 200
+    assert report.resumed > 0
+    assert len(report.deaths) >= 5
+    assert report.operations["past the proxy, ok"] > 0
+
+
+@pytest.mark.services
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("source", "target"), [("postgresql", "mysql"), ("mysql", "postgresql")])
+def test_servers_that_die_lose_and_repeat_nothing(tmp_path: Path, source: str, target: str):
+    report = tortured(Plan(tmp_path, seed=2, source=source, target=target, seconds=40.0))
+    assert report.cut_overs > 0
+    assert len(report.deaths) >= 4

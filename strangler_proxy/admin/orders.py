@@ -34,6 +34,18 @@ class ServeOrder(Order):
     sticky: str | None = None
 
 
+class FlipOrder(Order):
+    """Which routes are to be served by whom, in one go; under a hold, if there is one.
+
+    `check`: change nothing, and refuse what would be refused.
+    """
+
+    routes: list[str] = Field(min_length=1, max_length=1000)
+    to: Annotated[Literal["control", "candidate", "canary"] | int, BeforeValidator(_side)]
+    hold: str | None = None
+    check: bool = False
+
+
 class CanaryOrder(Order):
     """How many callers an upstream is to serve."""
 
@@ -81,6 +93,8 @@ async def read(request: web.Request, kind: type[Kind]) -> Kind:
         body = await asyncio.wait_for(request.read(), _PATIENCE_S)
     except TimeoutError:
         raise Refusal(408, f"the body was not here within {_PATIENCE_S:g} s") from None
+    except ConnectionError:
+        raise Refusal(400, "whoever asked has hung up") from None
     try:
         return kind.model_validate_json(body)
     except ValidationError as fault:

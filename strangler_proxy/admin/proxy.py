@@ -3,6 +3,7 @@
 Nothing here knows of HTTP. `who` is a sentence for the audit file, made by who.py.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,10 +53,11 @@ class Proxy(Protocol):
         Raises ConfigError or AuditFailed, with the old configuration still served everywhere.
         """
 
-    async def hold(self, order: HoldOrder, who: str) -> str:
+    async def hold(self, order: HoldOrder, who: str, waited_for: Callable[[], bool]) -> str:
         """Park the requests of some routes in every worker, or in none; the hold's name.
 
-        Raises HoldRefused, LookupError with a sentence, AuditFailed.
+        Raises HoldRefused, also when nobody waits for it any more, LookupError with a sentence,
+        AuditFailed.
         """
 
     async def release(self, name: str, who: str) -> dict[str, Any]:

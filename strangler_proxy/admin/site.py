@@ -10,6 +10,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from strangler_proxy.admin.flips import Flips
 from strangler_proxy.admin.guard import (
     Attempts,
     json_only,
@@ -17,6 +18,7 @@ from strangler_proxy.admin.guard import (
     requires_token,
     told_as_json,
 )
+from strangler_proxy.admin.held import FlippableHolds
 from strangler_proxy.admin.orders import MOST_BYTES
 from strangler_proxy.admin.proxy import Proxy
 from strangler_proxy.admin.steering import Steering
@@ -34,7 +36,8 @@ class AdminSite:
     """The servers of the admin interface."""
 
     def __init__(self, proxy: Proxy) -> None:
-        self._resources = (Views(proxy), Steering(proxy))
+        holds = FlippableHolds()
+        self._resources = (Views(proxy), Steering(proxy, holds), Flips(proxy, holds))
         self._runners: list[web.AppRunner] = []
         self._servers: list[asyncio.Server] = []
 

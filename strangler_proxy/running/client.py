@@ -1,8 +1,13 @@
-"""Ask the proxy that serves a configuration file, over its local socket."""
+"""Ask a running proxy, over the local socket of its file or over its admin address.
+
+Every question has a bound on how long its answer is waited for. What was not answered in time may
+still be carried out.
+"""
 
 import http.client
 import json
-import socket
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,14 +15,17 @@ from urllib.parse import quote
 
 from strangler_proxy.config import ConfigError, Problem
 from strangler_proxy.running.counts import SideCounts
-from strangler_proxy.running.socket_path import control_socket
+from strangler_proxy.running.doors import Door, SocketDoor
 
-_TIMEOUT_S = 30.0
-_REFUSALS = (400, 404, 409, 422, 500)
+TIMEOUT_S = 30.0
+HOLD_ANSWER_S = 0.75
+"""So much longer than `drain_s` may a proxy take to say that it holds, or that it does not."""
+_REFUSALS = (400, 403, 404, 409, 415, 422, 500)
+_NO_RESOURCE = "404: Not Found"
 
 
 class ProxyUnreachable(Exception):
-    """No proxy serves this file, or it does not answer."""
+    """No proxy is there, or it does not answer in time."""
 
 
 class Refused(Exception):
@@ -58,14 +66,14 @@ class Released:
 
 
 class RunningProxy:
-    """The proxy that serves a configuration file."""
+    """A running proxy, by the configuration file that it serves or by a door to it."""
 
-    def __init__(self, config_path: Path) -> None:
-        self._config_path = Path(config_path)
+    def __init__(self, at: Path | Door) -> None:
+        self._door = SocketDoor(at) if isinstance(at, Path) else at
 
-    def status(self) -> Status:
+    def status(self, timeout_s: float = TIMEOUT_S) -> Status:
         """Who serves what; ProxyUnreachable when nobody does."""
-        answer = self._ask("GET", "/status")
+        answer = self._ask("GET", "/status", timeout_s=timeout_s)
         answer["workers"] = tuple(
             WorkerStatus(**_known(WorkerStatus, worker)) for worker in answer["workers"]
         )
@@ -78,31 +86,55 @@ class RunningProxy:
             for route, sides in self._ask("GET", "/counts").items()
         }
 
-    def reload(self, hold: str | None = None) -> int:
+    def routes(self, timeout_s: float = TIMEOUT_S) -> list[dict[str, Any]]:
+        """Every route as it is served now, as the admin interface tells them."""
+        return list(self._ask("GET", "/routes", timeout_s=timeout_s))
+
+    def reload(self, hold: str | None = None, timeout_s: float = TIMEOUT_S) -> int:
         """Have the file read again; returns its generation once every worker serves it.
 
         Under a `hold` only while every worker keeps it. Raises ConfigError when the proxy refuses
         the file (and keeps the old one).
         """
         try:
-            return int(self._ask("POST", "/reload", {"hold": hold})["generation"])
+            answer = self._ask("POST", "/reload", {"hold": hold}, timeout_s)
         except Refused as refused:
-            problem = Problem(str(self._config_path), None, "", f"not taken over: {refused}")
+            problem = Problem(self._door.name, None, "", f"not taken over: {refused}")
             raise ConfigError([problem]) from refused
+        return int(answer["generation"])
 
-    def hold(self, routes: list[str], *, seconds: float, drain_s: float, **bounds: int) -> str:
+    def flip(
+        self,
+        routes: Sequence[str],
+        to: str,
+        *,
+        hold: str | None = None,
+        check: bool = False,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """Have the proxy edit its own file, all routes in one go, and serve by it everywhere.
+
+        Under a `hold` only while every worker keeps it. With `check` nothing is changed, only
+        refused what would be. Raises Refused or ConfigError; the file is then as it was.
+        """
+        order = {"routes": list(routes), "to": to, "hold": hold, "check": check}
+        self._ask("POST", "/flip", order, timeout_s)
+
+    def hold(self, routes: Sequence[str], *, seconds: float, drain_s: float, **bounds: int) -> str:
         """Park the requests of these routes in every worker, or in none; the name of the hold.
 
         Returns when all that had been sent before is answered, within `drain_s`. The hold ends by
         itself after `seconds`. `bounds`: `most_requests` and `most_bytes`, each worker's. Raises
-        Refused when nothing is held.
+        Refused when nothing is held, ProxyUnreachable when it is not known within `drain_s` and
+        HOLD_ANSWER_S: a proxy that comes to it later sees that nobody waits, and lets go.
         """
-        order = {"routes": routes, "seconds": seconds, "drain_s": drain_s, **bounds}
-        return str(self._ask("POST", "/holds", order)["hold"])
+        order = {"routes": list(routes), "seconds": seconds, "drain_s": drain_s, **bounds}
+        return str(self._ask("POST", "/holds", order, drain_s + HOLD_ANSWER_S)["hold"])
 
-    def release(self, hold: str) -> Released:
+    def release(self, hold: str, timeout_s: float = TIMEOUT_S) -> Released:
         """Send on what is held, in order, to whoever serves now."""
-        return Released(**self._ask("POST", f"/holds/{quote(hold, safe='')}/release"))
+        path = f"/holds/{quote(hold, safe='')}/release"
+        return Released(**self._ask("POST", path, timeout_s=timeout_s))
 
     def upstreams(self) -> list[dict[str, Any]]:
         """Every upstream's addresses, breaker and load, as the admin interface tells them."""
@@ -117,40 +149,57 @@ class RunningProxy:
         path = f"/upstreams/{quote(upstream, safe='')}/addresses/{quote(address, safe='')}"
         self._ask("POST", path, {"draining": draining})
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        connection = _UnixConnection(control_socket(self._config_path))
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Any:
+        try:
+            status, answer = self._answer(method, path, body, timeout_s)
+        except (OSError, http.client.HTTPException, ValueError) as fault:
+            raise ProxyUnreachable(self._door.silent(fault)) from fault
+        if status == 200:
+            return answer
+        told = answer if isinstance(answer, dict) else {}
+        if status == 422 and "problems" in told:
+            raise ConfigError([Problem(**problem) for problem in told["problems"]])
+        detail = str(told.get("detail", answer))
+        if status == 401:
+            raise Refused("the token is not the one in that proxy's STRANGLER_ADMIN_TOKEN")
+        if status == 404 and detail == _NO_RESOURCE:
+            raise Refused(f"it has no {method} {path}: it is an older version, to be updated first")
+        if status in _REFUSALS:
+            raise Refused(detail)
+        raise ProxyUnreachable(f"the proxy answered {status}: {detail}")
+
+    def _answer(
+        self, method: str, path: str, body: dict[str, Any] | None, timeout_s: float
+    ) -> tuple[int, Any]:
+        """One exchange; each wait in it ends at the deadline, so a proxy that hangs costs that."""
+        deadline = time.monotonic() + timeout_s
+        connection = self._door.open(timeout_s)
         sent = None if body is None else json.dumps(body)
         try:
-            connection.request(method, path, sent, {"Content-Type": "application/json"})
+            connection.connect()
+            _until(connection, deadline)
+            headers = {"Content-Type": "application/json", **self._door.headers}
+            connection.request(method, path, sent, headers)
+            _until(connection, deadline)
             response = connection.getresponse()
-            answer = json.loads(response.read())
-        except (OSError, http.client.HTTPException, ValueError) as fault:
-            raise ProxyUnreachable(
-                f"no proxy answers for {self._config_path}: "
-                f"start one with  strangler serve -c {self._config_path}"
-            ) from fault
+            return response.status, json.loads(response.read())
         finally:
             connection.close()
-        if response.status == 422 and "problems" in answer:
-            raise ConfigError([Problem(**problem) for problem in answer["problems"]])
-        if response.status in _REFUSALS and "detail" in answer:
-            raise Refused(str(answer["detail"]))
-        if response.status != 200:
-            raise ProxyUnreachable(f"the proxy answered {response.status}: {answer}")
-        return answer
+
+
+def _until(connection: http.client.HTTPConnection, deadline: float) -> None:
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    connection.sock.settimeout(left_s)
 
 
 def _known(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
     """What this version knows of what the proxy, perhaps a newer one, has said."""
     return {field.name: values[field.name] for field in fields(kind)}
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_S)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_TIMEOUT_S)
-        self.sock.connect(str(self._path))

@@ -21,6 +21,7 @@ from strangler_proxy.config import (
     edit_serve,
     load,
 )
+from strangler_proxy.config.edit import prepare_serve
 from strangler_proxy.running.client import ProxyUnreachable, RunningProxy
 
 Side = Literal["control", "candidate", "canary"] | int
@@ -73,6 +74,12 @@ def change_routes(
         return route.serve if route else None
 
     return _change(path, changes, edit_serve, read, reload)
+
+
+def check_routes(path: Path, routes: Iterable[str], to: Side) -> None:
+    """Refuse what `change_routes` would refuse to edit, and change nothing."""
+    current = load(path)
+    prepare_serve(path, {name: _serve(current, name, to, None) for name in routes})
 
 
 def change_upstreams(

@@ -16,10 +16,15 @@ from typing import Any
 from strangler_proxy.admin.proxy import HoldRefused
 from strangler_proxy.config import Config, ConfigError, Problem
 from strangler_proxy.serve.figures import Figures, Past
+from strangler_proxy.serve.holding import Holding
 from strangler_proxy.serve.link import Link, LinkClosed, Message
 
 log = logging.getLogger(__name__)
 ORDER_TIMEOUT_S = 10.0
+HOLD_ANSWER_S = 0.35
+"""So much longer than it waits for what was sent before may a worker take to answer."""
+LET_GO_S = 0.2
+"""So long are workers waited for to give back what one of them has refused."""
 COUNTS_EVERY_S = 1.0
 _QUICK_DEATH_S = 1.0
 _LONGEST_PAUSE_S = 5.0
@@ -36,12 +41,12 @@ class Worker:
         self.figures: Figures = {}
         """What it told last."""
 
-    async def order(self, **message: Any) -> Message:
+    async def order(self, timeout_s: float = ORDER_TIMEOUT_S, **message: Any) -> Message:
         """Have something done; ConfigError when the worker refuses.
 
         Raises LinkClosed when it is gone, TimeoutError when it does not answer.
         """
-        answer = await self.link.call(message, ORDER_TIMEOUT_S)
+        answer = await self.link.call(message, timeout_s)
         if "error" in answer:
             raise ConfigError([Problem("", None, "", str(answer["error"]))])
         return answer
@@ -74,6 +79,8 @@ class Crew:
         self._workers: dict[int, Worker] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._served: tuple[Config, int] | None = None
+        self._holding: Holding | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     # --- processes
@@ -106,13 +113,22 @@ class Crew:
         return Worker(process, await Link.over(ours, self._asked))
 
     async def _give(
-        self, worker: Worker, config: Config, generation: int, hold: str | None = None
+        self,
+        worker: Worker,
+        config: Config,
+        generation: int,
+        answer_s: float = ORDER_TIMEOUT_S,
+        hold: str | None = None,
+        held: Message | None = None,
     ) -> None:
+        """`hold`: only if it keeps that one. `held`: what one that begins is to hold at once."""
         await worker.order(
+            answer_s,
             order="serve",
             config=config.model_dump(mode="json", exclude_unset=True),
             generation=generation,
             hold=hold,
+            held=held,
             **self._briefing(config),
         )
 
@@ -130,6 +146,8 @@ class Crew:
             quick = time.monotonic() - worker.started < _QUICK_DEATH_S
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S) if quick else 0.1
             log.error("worker %d died (%s); starting another", worker.process.pid, _ending(code))
+            if self._holding is not None:
+                self._holding.lost = _lost(worker.process.pid)
             if quick:
                 await asyncio.sleep(pause_s)
             async with self.changing:
@@ -147,7 +165,9 @@ class Crew:
             return
         try:
             if self._served is not None:
-                await self._give(worker, *self._served)
+                holding = self._holding
+                held = holding.rest(time.monotonic()) if holding is not None else None
+                await self._give(worker, *self._served, held=held)
         except (ConfigError, LinkClosed, TimeoutError) as fault:
             log.error("the new worker does not serve: %s", fault or type(fault).__name__)  # noqa: TRY400 - no trace: the reason is told
             # Its clients would wait for ever on a socket that nobody reads: try with another.
@@ -172,57 +192,84 @@ class Crew:
     async def install(self, config: Config, generation: int, hold: str | None = None) -> None:
         """Have all serve by this configuration; ConfigError, with the old one served, when not.
 
-        Under a `hold` every worker must still keep it, and none may have died.
+        Under a `hold` every worker must still keep it, and answer while it lasts; the successor of
+        one that has died begins with what is left of it.
         """
+        answer_s = ORDER_TIMEOUT_S if hold is None else self._answer_s_under(hold)
+        deadline = time.monotonic() + answer_s
         given: list[Worker] = []
         try:
             for worker in list(self._workers.values()):
                 given.append(worker)
-                try:
-                    await self._give(worker, config, generation, hold)
-                except LinkClosed:
-                    if hold is not None:
-                        raise _lost(hold) from None
-                    # Dead: its successor gets what wins.
+                with contextlib.suppress(LinkClosed):  # dead: its successor gets what wins
+                    left_s = max(0.0, deadline - time.monotonic())
+                    await self._give(worker, config, generation, left_s, hold)
+            if hold is not None:
+                self._answer_s_under(hold)
         except (ConfigError, TimeoutError) as fault:
-            await self._give_back(given)
+            await self._give_back(given, answer_s)
             reason = str(fault) or "a worker did not confirm in time"
             raise ConfigError([Problem("", None, "", reason)]) from fault
         self._served = (config, generation)
+        if hold is not None and self._holding is not None:
+            self._holding.extended(time.monotonic())
 
-    async def _give_back(self, workers: list[Worker]) -> None:
+    def _answer_s_under(self, hold: str) -> float:
+        """How long workers may take under it, so that all can be put back while it lasts."""
+        holding, now = self._holding, time.monotonic()
+        if holding is None or holding.name != hold or holding.left_s(now) <= 0:
+            told = f"the hold '{hold}' is over: what it held has been sent on"
+            raise ConfigError([Problem("", None, "", told)])
+        return holding.left_s(now) / 4
+
+    async def _give_back(self, workers: list[Worker], answer_s: float) -> None:
         """Serve by the old configuration again; a worker that cannot even do that is replaced."""
-        for worker in workers:
-            try:
-                if self._served is not None:
-                    await self._give(worker, *self._served)
-            except (ConfigError, LinkClosed, TimeoutError):
+        if self._served is None:
+            return
+        given = [self._give(worker, *self._served, answer_s) for worker in workers]
+        answers = await asyncio.gather(*given, return_exceptions=True)
+        for worker, answer in zip(workers, answers, strict=True):
+            if isinstance(answer, TimeoutError):
+                task = asyncio.get_running_loop().create_task(_end_if_silent(worker))
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
+            elif isinstance(answer, BaseException):
                 worker.end()
 
-    async def hold(self, order: Message) -> None:
-        """Have all park the requests of some routes; HoldRefused, with nothing parked, when not."""
-        workers = list(self._workers.values())
-        asked = [worker.order(order="hold", **order) for worker in workers]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                why = (
-                    "a worker has died" if isinstance(answer, LinkClosed) else "a worker is silent"
-                )
-            elif "refused" in answer:
-                why = str(answer["refused"])
-            else:
-                continue
-            await self.release(order["name"])
-            raise HoldRefused(why)
+    async def hold(self, order: Message, answer_s: float) -> None:
+        """Have all park the requests of some routes; HoldRefused, with nothing parked, when not.
 
-    async def release(self, name: str) -> list[Message]:
-        """Have all send on what a hold has; what each held, or why it did not last."""
+        Takes no longer than `answer_s` and LET_GO_S. A worker that comes to it later is told to
+        let go with its next breath.
+        """
+        until = time.monotonic() + order["seconds"]
         workers = list(self._workers.values())
-        asked = [worker.order(order="release", name=name) for worker in workers]
+        asked = [worker.order(answer_s, order="hold", **order) for worker in workers]
         answers = await asyncio.gather(*asked, return_exceptions=True)
-        lost: Message = {"broken": "a worker has died or is silent"}
-        return [lost if isinstance(each, BaseException) else each for each in answers]
+        refused = (_why_not(*each) for each in zip(workers, answers, strict=True))
+        if (why := next(filter(None, refused), None)) is not None:
+            await self.release(order["name"], LET_GO_S)
+            raise HoldRefused(why)
+        self._holding = Holding(order, until)
+
+    def is_holding(self) -> bool:
+        """Whether a hold is in force."""
+        return self._holding is not None and self._holding.left_s(time.monotonic()) > 0
+
+    async def release(self, name: str, answer_s: float = ORDER_TIMEOUT_S) -> list[Message]:
+        """Have all send on what a hold has; what each held, or why it did not last."""
+        holding, workers = self._holding, list(self._workers.values())
+        if holding is not None and holding.name == name:
+            self._holding = None
+        else:
+            holding = None
+        asked = [worker.order(answer_s, order="release", name=name) for worker in workers]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        silent: Message = {"broken": "a worker has died or is silent"}
+        told = [silent if isinstance(each, BaseException) else each for each in answers]
+        if holding is not None and holding.lost is not None:
+            told.append({"broken": holding.lost})
+        return told
 
     async def tell(self, news: Message) -> bool:
         """Tell all of new addresses and keys; whether every one has heard."""
@@ -265,9 +312,28 @@ class Crew:
         return answers
 
 
-def _lost(hold: str) -> ConfigError:
-    told = f"the hold '{hold}' is over: a worker that kept it has died"
-    return ConfigError([Problem("", None, "", told)])
+async def _end_if_silent(worker: Worker) -> None:
+    """Its orders wait for it, in their order: one that comes back carries them all out."""
+    try:
+        await worker.order(order="status")
+    except TimeoutError:
+        log.error("worker %d is silent, and is ended", worker.process.pid)  # noqa: TRY400 - no trace: the reason is told
+        worker.end()
+    except LinkClosed:
+        pass
+
+
+def _why_not(worker: Worker, answer: Message | BaseException) -> str | None:
+    """Why a worker does not hold; one that has answered and died since held for nobody."""
+    if isinstance(answer, LinkClosed) or worker.running.done():
+        return "a worker has died"
+    if isinstance(answer, BaseException):
+        return "a worker is silent"
+    return str(answer["refused"]) if "refused" in answer else None
+
+
+def _lost(pid: int) -> str:
+    return f"worker {pid} died under it: what it had parked was broken off, its successor held on"
 
 
 def _ending(code: int) -> str:

@@ -97,7 +97,7 @@ async def _reload_when(changed: asyncio.Event, supervisor: Supervisor) -> None:
         await changed.wait()
         changed.clear()
         try:
-            await supervisor.reload()
+            await supervisor.follow_file()
         except ConfigError as refused:
             log.error("the changed file is refused, the old one stays:\n%s", refused)  # noqa: TRY400 - the problems are the message
         except (OSError, TimeoutError) as fault:

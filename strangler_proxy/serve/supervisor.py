@@ -9,15 +9,17 @@ import hashlib
 import logging
 import os
 import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 from strangler_proxy.admin.audit import AuditFailed, AuditLog, audit_path
 from strangler_proxy.admin.changes import Change, changes
 from strangler_proxy.admin.orders import HoldOrder
+from strangler_proxy.admin.proxy import HoldRefused
 from strangler_proxy.config import Config, ConfigError, Problem, load
 from strangler_proxy.routing import DEFAULT
-from strangler_proxy.serve.crew import Crew
+from strangler_proxy.serve.crew import HOLD_ANSWER_S, LET_GO_S, Crew
 from strangler_proxy.serve.figures import (
     Figures,
     by_route,
@@ -32,6 +34,7 @@ from strangler_proxy.serve.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 _TELL_AGAIN_S = 1.0
+_LOOK_AGAIN_S = 0.05
 RENEWED = Change("tls", "its files as they were", "its files read again")
 
 
@@ -120,7 +123,19 @@ class Supervisor:
 
     # --- changes
 
-    async def reload(self, who: str = "file", hold: str | None = None) -> int:
+    async def follow_file(self) -> int:
+        """Read the file again because somebody changed it; as `reload`.
+
+        Not while a hold is in force: what changes then is its holder's, to be served under it or
+        to be put back.
+        """
+        while True:
+            async with self._crew.changing:
+                if not self._crew.is_holding():
+                    return await self._read_again("file", None)
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def reload(self, who: str, hold: str | None = None) -> int:
         """Read the file again and serve by it; the generation that all workers now serve.
 
         Under a `hold` only while every worker keeps it: what is held then goes on by the new file,
@@ -128,15 +143,18 @@ class Supervisor:
         served everywhere.
         """
         async with self._crew.changing:
-            try:
-                config = await asyncio.to_thread(load, self.config_path)
-                self._refuse_unchangeable(config)
-                if digest(config) != self._digest:
-                    await self._change_to(config, who, hold)
-            except (ConfigError, AuditFailed):
-                self._reloads["refused"] += 1
-                raise
-            return self._generation
+            return await self._read_again(who, hold)
+
+    async def _read_again(self, who: str, hold: str | None) -> int:
+        try:
+            config = await asyncio.to_thread(load, self.config_path)
+            self._refuse_unchangeable(config)
+            if digest(config) != self._digest:
+                await self._change_to(config, who, hold)
+        except (ConfigError, AuditFailed):
+            self._reloads["refused"] += 1
+            raise
+        return self._generation
 
     async def _change_to(self, config: Config, who: str, hold: str | None) -> None:
         made = changes(self.config, config) or [RENEWED]
@@ -175,22 +193,46 @@ class Supervisor:
         if problems:
             raise ConfigError(problems)
 
-    async def hold(self, order: HoldOrder, who: str) -> str:
+    async def hold(self, order: HoldOrder, who: str, waited_for: Callable[[], bool]) -> str:
         """Park the requests of some routes in every worker; the name of the hold.
 
         Returns when all that had been sent before is answered. Raises HoldRefused, with nothing
         parked, when that is not so in time or anything speaks against it; LookupError, AuditFailed.
+        Both within `drain_s`, HOLD_ANSWER_S and LET_GO_S. `waited_for` says whether whoever asked
+        is still there: a hold that nobody waits for is not begun, or is ended at once.
         """
         for route in order.routes:
             if route != DEFAULT and self.config.route(route) is None:
                 known = ", ".join([*(each.name for each in self.config.routes), DEFAULT])
                 raise LookupError(f"there is no route '{route}'; there are: {known}")
-        async with self._crew.changing:
+        deadline = time.monotonic() + order.drain_s + HOLD_ANSWER_S
+        async with self._changing_by(deadline):
             self._holds += 1
             name = f"{os.getpid()}-{self._holds}"
             await self._record(who, "held", None, {"hold": name, **order.model_dump()})
-            await self._crew.hold({"name": name, **order.model_dump()})
+            answer_s = deadline - time.monotonic()
+            if answer_s <= 0 or not waited_for():
+                raise HoldRefused("the proxy came to it too late")
+            await self._crew.hold({"name": name, **order.model_dump()}, answer_s)
+            if not waited_for():
+                await self._crew.release(name, LET_GO_S)
+                raise HoldRefused("nobody waits for it any more")
         return name
+
+    @contextlib.asynccontextmanager
+    async def _changing_by(self, deadline: float) -> AsyncIterator[None]:
+        """In the midst of no other change; HoldRefused when one goes on past the deadline."""
+        changing = self._crew.changing
+        try:
+            await asyncio.wait_for(changing.acquire(), max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            raise HoldRefused(
+                "another change is under way, or a worker is being replaced"
+            ) from None
+        try:
+            yield
+        finally:
+            changing.release()
 
     async def release(self, name: str, who: str) -> Message:
         """Send on what is held, in order: how many requests, the longest hold, why it did not last.

@@ -19,6 +19,7 @@ import uvloop
 from strangler_proxy.config import Config, ConfigError
 from strangler_proxy.config.address import Address
 from strangler_proxy.policies.board import Board
+from strangler_proxy.serve.holding import RELEASE_S
 from strangler_proxy.serve.link import Link, LinkClosed, Message
 from strangler_proxy.wire.endpoint import Member
 from strangler_proxy.wire.hold import Bounds, Hold
@@ -28,8 +29,6 @@ from strangler_proxy.wire.plane import DataPlane, HoldRefused
 
 ASK_TIMEOUT_S = 5.0
 ASK_EVERY_S = 1.0
-RELEASE_S = 2.0
-"""So long a hold lasts at least once a configuration is served under it: all are to be given it."""
 
 
 class Worker:
@@ -74,6 +73,10 @@ class Worker:
                 self._tls.load_cert_chain(config.tls.certificate, config.tls.key)
             if self._plane is None:
                 self._plane = DataPlane(config, time.monotonic, self._outside, members, rows)
+                if (held := message.get("held")) is not None:
+                    # What its predecessor was promised to hold is held before the first request.
+                    begin = self._plane.begin_hold
+                    begin(held["name"], held["routes"], _bounds(held), promised=True)
                 await self._listen(self._plane, config)
             else:
                 self._plane.install(config, members, rows)
@@ -98,9 +101,8 @@ class Worker:
         plane = self._plane
         if plane is None:
             return {"refused": "the worker does not serve yet"}
-        bounds = Bounds(message["seconds"], message["most_requests"], message["most_bytes"])
         try:
-            hold = plane.begin_hold(message["name"], message["routes"], bounds)
+            hold = plane.begin_hold(message["name"], message["routes"], _bounds(message))
         except HoldRefused as refused:
             return {"refused": str(refused)}
         if await hold.drained(message["drain_s"]):
@@ -183,6 +185,10 @@ class Worker:
         if self._plane is not None and self._listener is not None:
             await self._listener.drain(self._plane.timeouts.drain_s)
             await self._plane.close()
+
+
+def _bounds(order: Message) -> Bounds:
+    return Bounds(order["seconds"], order["most_requests"], order["most_bytes"])
 
 
 def _members(told: dict[str, list[list[Any]]]) -> dict[str, list[Member]]:

@@ -50,6 +50,12 @@ class Gate:
         else:
             self._check_limits()
 
+    def turn_away(self, fault: Fault, reason: str) -> None:
+        """End with a refusal before any condition was looked at."""
+        if self._plane.equipment.sees:
+            self._observe()
+        self._refuse(fault, reason)
+
     def _refuse(self, fault: Fault, reason: str) -> None:
         self._plane.note("refused", self._entry.name, reason)
         if self._exchange.seen is not None:

@@ -1,16 +1,21 @@
-"""Requests of some routes, parked for a moment: none is sent on or refused, their order is kept.
+"""Requests of some routes, parked for a moment and sent on in their order, to whoever serves then.
 
-Bounded in time, number and bytes. A hold that reaches a bound is broken: what it held goes on at
-once, to whoever serves then, and whoever asked for it learns that it did not last.
+Bounded in time, number and bytes. A hold that reaches a bound while it is being got is broken: what
+it held goes on at once, nothing is refused, and whoever asked for it learns that it did not last.
+Once it has been promised, a fence may be up behind it: who comes beyond its number or bytes is
+answered 503 with Retry-After, unsent, so that those who wait need not run into the fence. Its time
+ends it always.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from strangler_proxy.wire.exchange import Exchange
+from strangler_proxy.wire.faults import Fault, unavailable
 from strangler_proxy.wire.stage import HELD, OVER, WAITING
 
 if TYPE_CHECKING:
@@ -32,13 +37,20 @@ class Hold:
     """The requests of some routes in one worker; belongs to its event loop."""
 
     def __init__(
-        self, plane: "DataPlane", name: str, routes: Iterable[str], bounds: Bounds
+        self,
+        plane: "DataPlane",
+        name: str,
+        routes: Iterable[str],
+        bounds: Bounds,
+        promised: bool = False,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.name = name
         self.routes = frozenset(routes)
         self.broken: str | None = None
         """Why it did not last, in words."""
+        self.promised = promised
+        """Whether it was told that all is held: from then on no bound but time breaks it."""
         self._plane, self._bounds = plane, bounds
         self._parked: deque[Exchange] = deque()
         self._bytes = 0
@@ -60,25 +72,44 @@ class Hold:
         while self.broken is None:
             self._sent_before = [each for each in self._sent_before if each.stage != OVER]
             if not self._sent_before:
+                self.promised = True
                 return True
             if loop.time() >= until:
                 return False
             await asyncio.sleep(_LOOK_AGAIN_S)
         return False
 
-    def park(self, exchange: Exchange) -> None:
-        """Keep a request here. Its body is read no further than what has come with its head."""
-        bounds = self._bounds
-        if len(self._parked) >= bounds.most_requests:
-            self._parked = deque(each for each in self._parked if each.stage == HELD)
+    def park(self, exchange: Exchange) -> Fault | None:
+        """Keep a request here, or say how it is to be answered because there is no room for it.
+
+        Its body is read no further than what has come with its head.
+        """
+        reached = self._reached(exchange)
+        if reached and self.promised:
+            return unavailable(f"requests are held for a moment: {reached}", self._left_s())
         exchange.stage = HELD
         exchange.client.wait_forever()  # the hold has a bound of its own
         self._parked.append(exchange)
         self._bytes += exchange.pending_bytes
-        if len(self._parked) > bounds.most_requests:
-            self._break(f"more than {bounds.most_requests} requests came")
-        elif self._bytes > bounds.most_bytes:
-            self._break(f"more than {bounds.most_bytes} bytes came")
+        if reached:
+            self._break(reached)
+        return None
+
+    def _reached(self, exchange: Exchange) -> str | None:
+        """The bound that this one is too many for, in words; who has left counts no more."""
+        bounds = self._bounds
+        number, size = len(self._parked) + 1, self._bytes + exchange.pending_bytes
+        if number > bounds.most_requests or size > bounds.most_bytes:
+            self._parked = deque(each for each in self._parked if each.stage == HELD)
+            self._bytes = sum(each.pending_bytes for each in self._parked)
+            number, size = len(self._parked) + 1, self._bytes + exchange.pending_bytes
+        if number > bounds.most_requests:
+            return f"more than {bounds.most_requests} requests came"
+        return f"more than {bounds.most_bytes} bytes came" if size > bounds.most_bytes else None
+
+    def _left_s(self) -> int:
+        left_s = self._timer.when() - asyncio.get_running_loop().time()
+        return max(1, math.ceil(left_s))
 
     def extend(self, seconds: float) -> None:
         """Let it last this long from now, if that is longer: its end is under way."""

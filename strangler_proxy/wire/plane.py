@@ -189,7 +189,9 @@ class DataPlane:
             entry = cast(Entry, found)
             exchange.lane = self._first_lane(entry)
             if self.hold is not None and entry.name in self.hold.routes:
-                self.hold.park(exchange)
+                no_room = self.hold.park(exchange)
+                if no_room is not None:
+                    Gate(self, exchange, entry).turn_away(no_room, "hold")
             else:
                 Gate(self, exchange, entry).enter()
 
@@ -246,14 +248,17 @@ class DataPlane:
 
     # --- holding
 
-    def begin_hold(self, name: str, routes: Iterable[str], bounds: Bounds) -> Hold:
+    def begin_hold(
+        self, name: str, routes: Iterable[str], bounds: Bounds, promised: bool = False
+    ) -> Hold:
         """Park the requests of these routes from now on; one hold at a time.
 
-        Raises HoldRefused when there is another.
+        `promised`: it is in force elsewhere, and nothing was sent before it from here. Raises
+        HoldRefused when there is another.
         """
         if self.hold is not None:
             raise HoldRefused(f"the hold '{self.hold.name}' is in force")
-        self.hold = Hold(self, name, routes, bounds)
+        self.hold = Hold(self, name, routes, bounds, promised)
         self._forget_found()
         return self.hold
 

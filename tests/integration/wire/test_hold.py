@@ -196,6 +196,44 @@ def test_large_bodies_break_a_hold_that_has_no_room_for_them(two: Two) -> None:
     assert hold.broken == "more than 100 bytes came"
 
 
+@pytest.mark.parametrize(
+    ("bounds", "body", "words"),
+    [
+        (Bounds(20, 1, 2**20), b"x", b"more than 1 requests came"),
+        (Bounds(20, 10, 100), b"x" * 101, b"more than 100 bytes came"),
+    ],
+)
+def test_who_is_too_many_once_all_is_held_is_answered_503_and_the_others_wait_on(
+    two: Two, bounds: Bounds, body: bytes, words: bytes
+) -> None:
+    hold = two.hold(bounds)
+    assert two.drained(hold, 5)
+    waiting, refused = two.bench.client(), two.bench.client()
+    waiting.request("POST", "/items", body=b"w")
+    two.parked(1)
+    refused.request("POST", "/items", body=body)
+    answer = refused.answer()
+    assert (answer.status, answer.header("retry-after")) == (503, b"20")
+    assert words in answer.body
+    assert hold.broken is None
+    two.flip()
+    two.release(hold)
+    assert waiting.answer().body == b"new w"
+    assert (ids(two.old), ids(two.new)) == ([], [b"w"])
+
+
+def test_hold_that_is_given_to_a_successor_is_promised_from_the_beginning(two: Two) -> None:
+    plane, bounds = two.bench.proxy.plane, Bounds(20, 1, 2**20)
+    hold = two.bench.proxy.call(lambda: plane.begin_hold("h", ["write"], bounds, promised=True))
+    waiting, refused = two.bench.client(), two.bench.client()
+    waiting.request("POST", "/items", body=b"w")
+    two.parked(1)
+    refused.request("POST", "/items", body=b"r")
+    assert refused.answer().status == 503
+    two.release(hold)
+    assert waiting.answer().body == b"old w"
+
+
 def test_pipelined_requests_are_held_and_answered_in_order(two: Two) -> None:
     hold = two.hold()
     client = two.bench.client()

@@ -141,11 +141,15 @@ _WHY = (
 def _seen(writer: Writer) -> str:
     last = datetime.fromtimestamp(writer.last_at, UTC).isoformat(timespec="seconds")
     return (
-        f"{writer.name} was seen to write: {writer.changes:,} changes, the last at "
+        f"{writer.name} was seen to write: {_changes(writer.changes)}, the last at "
         f"{last.replace('+00:00', 'Z')}"
     )
 
 
 def _caught(caught: Caught) -> str:
     who = "somebody" if caught.name is None else caught.name or _REPLICATION
-    return f"{who} made {caught.changes:,} changes to {caught.table}"
+    return f"{who} made {_changes(caught.changes)} to {caught.table}"
+
+
+def _changes(number: int) -> str:
+    return "1 change" if number == 1 else f"{number:,} changes"

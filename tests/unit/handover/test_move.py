@@ -146,3 +146,17 @@ def test_a_place_that_is_none_is_told_with_its_line(line: str, words: str) -> No
 def test_a_proxy_that_is_listed_twice_would_be_held_twice() -> None:
     ((number, told),) = problems(with_proxies("{admin: 'http://a:1'}", "{admin: 'http://a:1/'}"))
     assert (number, "http://a:1 stands twice among the proxies" in told) == (2, True)
+
+
+def test_writers_are_patterns_by_side_and_each_mistake_has_its_line() -> None:
+    lines = ("writers:", '  control: ["blog@10.0.0.*"]', "  may_fail:", "    - cron@*", "tables:")
+    text = GOOD.replace("    tables:\n", "".join(f"    {line}\n" for line in lines))
+    known = parse_moves(text).moves[0].writers
+    assert (known.control, known.candidate) == (("blog@10.0.0.*",), ())
+    assert known.may_fail == ("cron@*",)
+    wrong = text.replace("cron@*", "cron").replace("control:", "monolith:")
+    (no_key, (line, told)) = sorted(problems(wrong))
+    assert (no_key[0], line) == (7, 9)
+    assert "'monolith' is not a known key" in no_key[1]
+    assert "'cron' names no writer: write user@address, with * for any part of it" in told
+    assert parse_moves(GOOD).moves[0].writers.control == ()

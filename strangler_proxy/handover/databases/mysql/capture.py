@@ -21,8 +21,9 @@ from strangler_proxy.handover.naming import change_table, is_trigger, trigger, w
 _SQL = MysqlDialect()
 _ACTS = ("CASCADE", "SET NULL", "SET DEFAULT")
 _WRITER = "VARCHAR(400) DEFAULT (LEFT(USER(), 400))"  # never too long for its column
+# MariaDB spells no default as one of 'NULL'.
 _COLUMNS = """
-SELECT column_name, column_default IS NOT NULL FROM information_schema.columns
+SELECT column_name, INSTR(LOWER(column_default), 'user(') FROM information_schema.columns
 WHERE table_schema = %s AND table_name = %s
 """
 _OPTIONS = "ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
@@ -54,7 +55,7 @@ class MysqlCapture:
         done again.
         """
         rows = session.rows(_COLUMNS, (home, change_table(move)))
-        columns: dict[str, int] = dict(rows)
+        columns: dict[str, int | None] = dict(rows)
         if not columns or columns.get("writer"):
             return ()
         changes = f"ALTER TABLE {_in(home, change_table(move))}"

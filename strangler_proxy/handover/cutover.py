@@ -175,7 +175,10 @@ class _Attempt:
     watch: Watch | None = None
     applied_before: int = 0
     released_at: float = 0.0
-    _last: float = 0.0
+    _last: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._last = self.clock()
 
     def refuse_another_owner(self) -> None:
         """The way must begin where the ledger says that the tables are owned."""

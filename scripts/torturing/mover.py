@@ -12,20 +12,21 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from strangler_proxy.handover import cutover, reverse
-from strangler_proxy.handover.capture import Capture
+from strangler_proxy.handover.capture import Capture, Entry
 from strangler_proxy.handover.crossing import Crossing, open_crossing
 from strangler_proxy.handover.cutover import Wishes
 from strangler_proxy.handover.databases import open_database
+from strangler_proxy.handover.databases.port import Session
 from strangler_proxy.handover.faults import HandoverFault
-from strangler_proxy.handover.hold import LocalProxy
 from strangler_proxy.handover.ledger import LedgerLocked
+from strangler_proxy.handover.local_proxy import LocalProxy
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.ownership import OwnerLedger, open_ownership, ownership_path
 from strangler_proxy.handover.pairing import pair_tables
@@ -105,6 +106,7 @@ class Mover:
             while not self.stop.is_set():
                 now = way if ledger.now.owner == Owner.CONTROL else way.turned()
                 with open_crossing(now) as crossing:
+                    self._may_die_in_the_tail(crossing)
                     outcome = cutover.resume(crossing, proxies, ledger, checkpoint=self._step)
                     if outcome is not None:
                         self._tell(event="resumed", **_told(outcome))
@@ -112,6 +114,17 @@ class Mover:
                     self._tail(crossing)
                     if not self.stop.is_set():
                         self._cut_over(crossing, proxies, ledger)
+
+    def _may_die_in_the_tail(self, crossing: Crossing) -> None:
+        """Once rows are committed at the target, and once their entries are gone."""
+        forget = crossing.capture.forget
+
+        def forgetting(session: Session, entries: Sequence[Entry]) -> None:
+            self._step("applied")
+            forget(session, entries)
+            self._step("forgotten")
+
+        crossing.capture.forget = forgetting  # type: ignore[method-assign]  # there is no hook
 
     def _tail(self, crossing: Crossing) -> None:
         until = time.monotonic() + self.plan.pause_s

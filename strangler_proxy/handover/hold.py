@@ -1,20 +1,18 @@
 """Hold the requests of a move's routes at every proxy, or at none.
 
 A proxy may be another machine's: each is asked at the same time as the others, and what one
-refuses, all give back. A hold whose name was never heard ends by itself.
+refuses, all give back. A hold that comes about after it was given up ends as soon as the proxy sees
+that nobody waits for it, at the latest by itself: it delays requests, and sends them on to whoever
+serves then.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from pathlib import Path
 from typing import Protocol, TypeVar
 
-from strangler_proxy.config import ConfigError, Serve, edit_serve, load
-from strangler_proxy.config.edit import PreparedEdit, prepare_serve
-from strangler_proxy.handover.faults import HandoverFault, HandoverRefused
+from strangler_proxy.handover.faults import HandoverFault
 from strangler_proxy.handover.way import Owner
-from strangler_proxy.running.client import ProxyUnreachable, Refused, Released, RunningProxy
+from strangler_proxy.running.client import ProxyUnreachable, Released
 
 Answer = TypeVar("Answer")
 
@@ -37,20 +35,24 @@ class Proxy(Protocol):
     def hold(self, seconds: float, drain_s: float) -> str:
         """Park what comes, in every worker, with all answered that was sent before; its name.
 
-        HoldRefused when nothing is held.
+        HoldRefused when nothing is held, or no answer came within `drain_s` and a moment.
         """
 
     def flip(self, hold: str) -> None:
         """Do what was prepared: every worker serves that side, and has kept the hold until then.
 
-        HoldRefused when one has not; who serves is then for `serve` to put right.
+        HoldRefused when one has not, or does not say so while enough of the hold is left to undo
+        it; who serves is then for `serve` to put right.
         """
 
     def serve(self, owner: Owner) -> bool:
-        """Let this side serve, whatever was before; whether every worker has confirmed it."""
+        """Let this side serve, whatever was before; whether every worker has confirmed it.
+
+        Waits no longer than the hold lasts. HandoverRefused when it cannot be set at all.
+        """
 
     def release(self, hold: str) -> Released:
-        """Send on what is held. HoldRefused when there is no such hold any more."""
+        """Send on what is held; `broken` says that it was over. HoldRefused: nobody answered."""
 
 
 Holds = Mapping[str, str]
@@ -99,92 +101,25 @@ def serve(proxies: Sequence[Proxy], owner: Owner) -> tuple[str, ...]:
     """Have all serve by this side; sentences about those that have not confirmed it."""
     confirmed = _all(lambda proxy: proxy.serve(owner), proxies)
     return tuple(
-        f"{proxy.name}: its file says {owner}, and no proxy has confirmed it"
+        f"{proxy.name}: it has not confirmed that the {owner} serves: see `strangler routes` "
+        "there, and flip by hand if it does not"
         for proxy, sure in zip(proxies, confirmed, strict=True)
         if not sure
     )
 
 
-class LocalProxy:
-    """The proxy that serves a configuration file of this machine."""
+def mixed(proxy: str, names: Iterable[str], owner: Owner) -> tuple[str, ...]:
+    """What to say of routes that the owner does not serve alone."""
+    return tuple(
+        f"{proxy}: {name} is not served by the {owner} alone, which owns the tables: "
+        f"run `strangler flip {name} --to {owner}` first"
+        for name in names
+    )
 
-    def __init__(self, path: Path, routes: Sequence[str]) -> None:
-        self.name = str(path)
-        self._path, self._routes = path, tuple(routes)
-        self._running = RunningProxy(path)
-        self._prepared: PreparedEdit | None = None
 
-    def prepare(self, to: Owner) -> None:
-        """See Proxy."""
-        if not self._routes:
-            raise HandoverRefused("the move names no routes, so its writers cannot be held")
-        try:
-            self._running.status()
-            self._refuse_mixed(to.other)
-            self._prepared = prepare_serve(self._path, self._wanted(to))
-        except (ConfigError, ProxyUnreachable) as fault:
-            raise HandoverRefused(str(fault)) from fault
-
-    def hold(self, seconds: float, drain_s: float) -> str:
-        """See Proxy."""
-        try:
-            return self._running.hold(list(self._routes), seconds=seconds, drain_s=drain_s)
-        except (Refused, ProxyUnreachable, ConfigError) as fault:
-            raise HoldRefused(f"{self.name}: {fault}") from fault
-
-    def flip(self, hold: str) -> None:
-        """See Proxy."""
-        if self._prepared is None:
-            raise HandoverRefused(f"{self.name}: the flip was not prepared")
-        try:
-            self._prepared.apply()
-            self._running.reload(hold=hold)
-        except (Refused, ProxyUnreachable, ConfigError, OSError) as fault:
-            raise HoldRefused(f"{self.name}: {fault}") from fault
-
-    def serve(self, owner: Owner) -> bool:
-        """See Proxy; a proxy that does not run will serve by its file."""
-        try:
-            wanted = self._wanted(owner)
-            config = load(self._path)
-            now = {route.name: route.serve for route in config.routes}
-            if any(now.get(name) != serve for name, serve in wanted.items()):
-                edit_serve(self._path, wanted)
-        except (ConfigError, OSError) as fault:
-            raise HandoverRefused(f"{self.name} cannot be set to {owner}: {fault}") from fault
-        with suppress(ConfigError, Refused, ProxyUnreachable):
-            self._running.reload()
-            return True
-        return False
-
-    def release(self, hold: str) -> Released:
-        """See Proxy."""
-        try:
-            return self._running.release(hold)
-        except (Refused, ProxyUnreachable, ConfigError) as fault:
-            raise HoldRefused(f"{self.name}: {fault}") from fault
-
-    def _wanted(self, owner: Owner) -> dict[str, Serve]:
-        percent = {Owner.CONTROL: 0, Owner.CANDIDATE: 100}[owner]
-        config = load(self._path)
-        found = {name: config.route(name) for name in self._routes}
-        return {
-            name: Serve(candidate_percent=percent, sticky=route.serve.sticky if route else "client")
-            for name, route in found.items()
-        }
-
-    def _refuse_mixed(self, owner: Owner) -> None:
-        config = load(self._path)
-        wanted = self._wanted(owner)
-        mixed = [
-            name for name in self._routes if (it := config.route(name)) and it.serve != wanted[name]
-        ]
-        if mixed:
-            raise HandoverRefused(
-                f"{self.name}: {name} is not served by the {owner} alone, which owns the tables: "
-                f"run `strangler flip {name} --to {owner}` first"
-                for name in mixed
-            )
+def said(proxy: str, fault: Exception) -> str:
+    """A proxy's refusal, with its name; one that is not there is named by itself."""
+    return str(fault) if isinstance(fault, ProxyUnreachable) else f"{proxy}: {fault}"
 
 
 def _all(ask: Callable[[Proxy], Answer], proxies: Sequence[Proxy]) -> list[Answer]:

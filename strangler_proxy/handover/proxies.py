@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from strangler_proxy.handover.faults import HandoverRefused
-from strangler_proxy.handover.hold import LocalProxy, Proxy
+from strangler_proxy.handover.hold import Proxy
+from strangler_proxy.handover.local_proxy import LocalProxy
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.proxy_place import ProxyPlace
+from strangler_proxy.handover.remote_proxy import RemoteProxy
 
 
 def proxies_of(
@@ -22,7 +24,7 @@ def proxies_of(
     reasons = tuple(_without_token(places, environ))
     if reasons:
         raise HandoverRefused(reasons)
-    return tuple(_proxy(place, move) for place in places)
+    return tuple(_proxy(place, move, environ) for place in places)
 
 
 def _without_token(places: tuple[ProxyPlace, ...], environ: Mapping[str, str]) -> Iterator[str]:
@@ -31,7 +33,7 @@ def _without_token(places: tuple[ProxyPlace, ...], environ: Mapping[str, str]) -
             yield f"{place.token_env} is not set: it holds the token of the proxy at {place}"
 
 
-def _proxy(place: ProxyPlace, move: Move) -> Proxy:
-    if place.config is None:
-        raise HandoverRefused(f"{place}: proxies of other machines cannot be asked yet")
-    return LocalProxy(place.config, move.routes)
+def _proxy(place: ProxyPlace, move: Move, environ: Mapping[str, str]) -> Proxy:
+    if place.admin is not None:
+        return RemoteProxy(place.admin, environ[place.token_env], move.routes)
+    return LocalProxy(place.config or Path(), move.routes)

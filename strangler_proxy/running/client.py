@@ -172,7 +172,7 @@ class RunningProxy:
             raise Refused(f"it has no {method} {path}: it is an older version, to be updated first")
         if status in _REFUSALS:
             raise Refused(detail)
-        raise ProxyUnreachable(f"the proxy answered {status}: {detail}")
+        raise ProxyUnreachable(f"{self._door.name} answered {status}: {detail}")
 
     def _answer(
         self, method: str, path: str, body: dict[str, Any] | None, timeout_s: float

@@ -16,7 +16,7 @@ from strangler_proxy.handover import cutover
 from strangler_proxy.handover.crossing import open_crossing
 from strangler_proxy.handover.cutover import Outcome, Wishes
 from strangler_proxy.handover.databases import open_database
-from strangler_proxy.handover.hold import LocalProxy
+from strangler_proxy.handover.local_proxy import LocalProxy
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.ownership import open_ownership, ownership_path, read_ownership
 from strangler_proxy.handover.pairing import pair_tables

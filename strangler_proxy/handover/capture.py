@@ -204,7 +204,8 @@ class Capture:
         """Who has made entries since it was installed, those that wait included."""
         if not self.notes_writers(session):
             return []
-        return tallied([*self._log.rows(session), *self._made(session, "", ())])
+        with session.snapshot():  # a tail may be at work, and counts what it forgets
+            return tallied([*self._log.rows(session), *self._made(session, "", ())])
 
     def makers(self, session: Session, most: int) -> dict[Any, tuple[str, str | None]]:
         """So many of the entries that wait, by number: the table, and who made them."""

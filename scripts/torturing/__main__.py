@@ -6,16 +6,18 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
+from scripts.torturing.commands import CommandMovers
 from scripts.torturing.conductor import Plan, Torture
+from scripts.torturing.movers import LibraryMovers, Movers
 from scripts.torturing.report import SHOWN, as_json, tell, tell_history
 from scripts.torturing.servers import MissingProgram
-from scripts.torturing.site import EndedByItself
+from scripts.torturing.site import EndedByItself, Site
 
 VIOLATED, BROKEN, INTERRUPTED = 1, 2, 130
 KINDS = ("sqlite", "postgresql", "mysql")
@@ -23,6 +25,7 @@ EPILOG = """\
 examples:
   scripts/torture --cut-overs 200                         SQLite, until so many were done
   scripts/torture --minutes 5 --seed 7 --source postgresql --target mysql
+  scripts/torture --minutes 3 --commands                  by `strangler data cutover|rollback`
   scripts/torture --no-kills --rate 500 --json hold.json  how long writers wait
 
 exit codes:
@@ -46,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kills=not given.no_kills,
         kill_every_s=given.kill_every,
     )
-    torture = Torture(plan, lambda text: console.print(text, markup=False, highlight=False))
+    movers: Callable[[Site, float], Movers] = CommandMovers if given.commands else LibraryMovers
+    torture = Torture(plan, lambda text: console.print(text, markup=False, highlight=False), movers)
     keep = True
     try:
         report = torture.run()
@@ -95,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate", type=float, default=150.0, help="operations a second through the proxy (150)")
     add("--kill-every", type=float, default=1.2, metavar="S", help="seconds in the mean (1.2)")
     add("--no-kills", action="store_true", help="nothing dies, and nobody bypasses the proxy")
+    add("--commands", action="store_true", help="cut over by `strangler data`, not by the library")
     add("--keep", action="store_true", help="keep the folder (a violation keeps it anyway)")
     add("--json", type=Path, metavar="FILE", help="write the report there")
     return parser

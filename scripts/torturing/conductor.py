@@ -28,6 +28,7 @@ from scripts.torturing.writing import Writer
 from strangler_proxy.handover.way import Owner
 
 TICK_S = 0.05
+GIVEN_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +96,14 @@ class Torture:
         plan, began = self.plan, time.monotonic()
         killing = Killing(site, movers, random.Random(f"{plan.seed} picks"))  # noqa: S311
         deaths = acts(plan.seed, {plan.source, plan.target} != {"sqlite"}, plan.kill_every_s)
-        act, at = next(deaths), began
+        act, at, done = next(deaths), began, -1
         while time.monotonic() - began < plan.seconds and not self._enough(movers):
-            if plan.kills and time.monotonic() >= at + act.after_s:
+            since_s = time.monotonic() - at
+            # A machine that is busy is given time, so that there is something to be killed.
+            come = since_s >= act.after_s and movers.cut_overs() > done
+            if plan.kills and (come or since_s >= act.after_s + GIVEN_S):
                 self._troubles.append(killing.carry_out(act))
-                act, at = next(deaths), time.monotonic()
+                act, at, done = next(deaths), time.monotonic(), movers.cut_overs()
             movers.check()
             site.check()
             self._tell(movers)

@@ -13,9 +13,9 @@ from scripts.torturing.failures import Failure
 
 STEPS = (
     *("installed", "prepared", "intended", "held", "fenced", "drained", "verified", "numbered"),
-    *("decided", "flipped", "opened", "released", "recorded"),
+    *("decided", "flipped", "opened", "released", "recorded", "applied", "forgotten"),
 )
-"""Steps of a cut-over behind which a mover may die."""
+"""Behind what a mover may die: steps of a cut-over, and the two of the tail."""
 
 
 class Death(StrEnum):

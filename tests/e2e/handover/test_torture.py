@@ -26,7 +26,7 @@ def tortured(plan: Plan) -> Report:
 
 @pytest.mark.timeout(400)
 def test_200_cut_overs_of_sqlite_under_sudden_deaths_lose_and_repeat_nothing(tmp_path: Path):
-    report = tortured(Plan(tmp_path, seed=1, cut_overs=200, seconds=240.0))
+    report = tortured(Plan(tmp_path, cut_overs=200, seconds=300.0, rate=100.0, kill_every_s=2.0))
     assert report.cut_overs >= 200
     assert report.resumed > 0
     assert len(report.deaths) >= 5

@@ -57,14 +57,15 @@ class AddressDoor:
         self.name = url
         self.headers = {"Authorization": f"Bearer {token}", "X-Strangler-User": _user()}
         self._origin = parse_origin(url)
+        # Once: reading all the authorities of a system takes longer than what is asked.
+        self._tls = ssl.create_default_context() if self._origin.tls else None
 
     def open(self, timeout_s: float) -> http.client.HTTPConnection:
         """See Door."""
         host, port = self._origin.address
-        if not self._origin.tls:
+        if self._tls is None:
             return http.client.HTTPConnection(host, port, timeout=timeout_s)
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
+        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=self._tls)
 
     def silent(self, fault: Exception) -> str:
         """See Door."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from strangler_proxy.handover import cutover
 from strangler_proxy.handover.crossing import open_crossing
 from strangler_proxy.handover.cutover import Outcome, Wishes
 from strangler_proxy.handover.databases import open_database
+from strangler_proxy.handover.hold import Proxy
 from strangler_proxy.handover.local_proxy import LocalProxy
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.ownership import open_ownership, ownership_path, read_ownership
@@ -50,9 +51,10 @@ def cut_over(
     config: Path,
     wishes: Wishes | None = None,
     checkpoint: Callable[[str], None] = lambda _: None,
+    proxies: Sequence[Proxy] = (),
 ) -> Outcome:
-    """To the other side, whichever that is."""
-    proxies = [LocalProxy(config, ["notes"])]
+    """To the other side, whichever that is; through the one proxy of the file, or these."""
+    proxies = proxies or [LocalProxy(config, ["notes"])]
     with (
         open_crossing(owned(first, config)) as crossing,
         open_ownership(ownership_path(config, "notes")) as ledger,

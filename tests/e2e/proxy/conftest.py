@@ -23,7 +23,7 @@ START_S = 20.0
 class Served:
     """One running proxy."""
 
-    def __init__(self, path: Path, workers: int) -> None:
+    def __init__(self, path: Path, workers: int, **environ: str) -> None:
         self.path = path
         self.running = RunningProxy(path)
         self.log = path.with_suffix(".log")
@@ -32,6 +32,7 @@ class Served:
                 [*COMMAND, "serve", "-c", str(path), "--workers", str(workers)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                env={**os.environ, **environ},
             )
         try:
             until(self._answers, f"the proxy serves: {self.log}", START_S)

@@ -7,12 +7,14 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from strangler_proxy.admin.orders import HoldOrder
+from strangler_proxy.admin.proxy import HoldRefused
 from strangler_proxy.admin.site import AdminSite
 from strangler_proxy.config import load
 
@@ -79,10 +81,20 @@ class FakeProxy:
         return []
 
     async def reload(self, who: str, hold: str | None = None) -> int:
-        self._take("reload", who)
+        self._take("reload", who, *([hold] if hold else []))
         self.config = load(self.config_path)
         self.generation += 1
         return self.generation
+
+    async def hold(self, order: HoldOrder, who: str, waited_for: Callable[[], bool]) -> str:
+        self._take("hold", order.routes, who)
+        if not waited_for():
+            raise HoldRefused("nobody waits for it any more")
+        return f"hold-{len(self.told)}"
+
+    async def release(self, name: str, who: str) -> dict[str, Any]:
+        self._take("release", name, who)
+        return {"held": 0, "lasted_s": 0.1, "broken": None}
 
     async def set_breaker(self, upstream: str, state: str, who: str) -> None:
         self._take("breaker", upstream, state, who)

@@ -14,7 +14,7 @@ from strangler_proxy.handover.capture import Capture
 from strangler_proxy.handover.crossing import Crossing, open_crossing
 from strangler_proxy.handover.cutover import Outcome, Wishes
 from strangler_proxy.handover.databases.port import Session
-from strangler_proxy.handover.faults import HandoverFault
+from strangler_proxy.handover.faults import HandoverFault, HandoverRefused
 from strangler_proxy.handover.hold import HoldRefused
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.ownership import open_ownership, read_ownership
@@ -78,7 +78,8 @@ class FakeProxy:
         return self._hold is not None and time.monotonic() < self._until
 
     def prepare(self, to: Owner) -> None:
-        assert self.served == to.other
+        if self.served != to.other:
+            raise HandoverRefused(f"{self.name} is not served by the {to.other} alone")
         self._prepared = to
 
     def hold(self, seconds: float, drain_s: float) -> str:

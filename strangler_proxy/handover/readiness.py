@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from strangler_proxy.handover import fingerprint, reverse
+from strangler_proxy.handover import bypassing, fingerprint, reverse
 from strangler_proxy.handover.databases.port import Session
 from strangler_proxy.handover.faults import HandoverRefused
 from strangler_proxy.handover.hold import Proxy
@@ -46,10 +46,14 @@ def readiness(
     known: Known,
     proxies: Sequence[Proxy],
     to: Owner,
+    despite_writers: bool = False,
     wall: Callable[[], float] = time.time,
 ) -> tuple[Check, ...]:
-    """Everything that a cut-over to this side needs; `site` is as open_site gives it."""
-    return tuple(_checks(site, known, proxies, to, wall))
+    """Everything that a cut-over to this side needs; `site` is as open_site gives it.
+
+    `despite_writers`: who may bypass the proxies is told, and is not against it.
+    """
+    return tuple(_checks(site, known, proxies, to, despite_writers, wall))
 
 
 def not_ready(checks: Sequence[Check]) -> tuple[str, ...]:
@@ -62,21 +66,25 @@ def _checks(
     known: Known,
     proxies: Sequence[Proxy],
     to: Owner,
+    despite_writers: bool,
     wall: Callable[[], float],
 ) -> Iterator[Check]:
     copied = known.standing.phase == Phase.TAIL
     yield _phase(site.move.name, known.standing.phase, copied)
+    yield _mover(known.runs)
     yield _settled(known.owned)
     yield _owner(site.move.name, known.owned.owner, to)
     yield _tables(site, known.standing)
     if copied:
-        yield from _at_work(site, to, wall)
+        yield from _at_work(site, to, despite_writers, wall)
     yield _verified(known.verified)
     for proxy in proxies:
         yield _proxy(proxy, to)
 
 
-def _at_work(site: Site, to: Owner, wall: Callable[[], float]) -> Iterator[Check]:
+def _at_work(
+    site: Site, to: Owner, despite_writers: bool, wall: Callable[[], float]
+) -> Iterator[Check]:
     """What the move keeps inside the databases; figures only where all that counts is there."""
     way = site.way_of(to.other)
     ends = {Owner.CONTROL: site.source, Owner.CANDIDATE: site.target}
@@ -87,10 +95,13 @@ def _at_work(site: Site, to: Owner, wall: Callable[[], float]) -> Iterator[Check
     yield _triggers("fences", fences)
     if not capture:
         yield _lag(site.owned_by(way.owner), wall)
+        found = bypassing.seen(site, way.owner)
+        good = despite_writers or not found.bypassing
+        yield Check("writers", good, "; ".join(found.sentences))
     if not (capture or fences):
         against = reverse.against(way, source, target)
-        good = f"only the {way.owner}'s tables take writes, and only they did"
-        yield Check("writes", not against, "; ".join(against) or good)
+        told = "; ".join(against) or f"only the {way.owner}'s tables take writes, and only they did"
+        yield Check("writes", not against, told)
 
 
 def _phase(name: str, phase: Phase, copied: bool) -> Check:
@@ -101,6 +112,14 @@ def _phase(name: str, phase: Phase, copied: bool) -> Check:
         False,
         f"{name} is {phase}: run `strangler data start {name}` until it has caught up",
     )
+
+
+def _mover(runs: str | None) -> Check:
+    if runs is None:
+        return Check("mover", True, "nobody is at work; `start` will carry changes back afterwards")
+    stands_aside = "(start, " in runs
+    told = "stands aside meanwhile" if stands_aside else "is at work: wait for its end"
+    return Check("mover", stands_aside, f"{runs} {told}")
 
 
 def _settled(owned: Ownership) -> Check:

@@ -39,7 +39,7 @@ TOLD = "told to stop"
 _BETWEEN_S = 0.5
 _UNDOABLE = frozenset(
     {
-        *("installed", "caught up", "proved", "numbered ahead", "prepared"),
+        *("installed", "caught up", "rehearsed", "proved", "numbered ahead", "prepared"),
         *("held", "fenced", "drained", "verified", "numbered", "decided", "flipped"),
     }
 )
@@ -86,7 +86,7 @@ class Takeover:
     def look(self) -> tuple[Check, ...]:
         """Every check, with nothing changed, and also while a mover is at work."""
         with open_site(self.move, self.ends, STATEMENT_S) as site:
-            return self._look(site)
+            return self._look(site, running_now(self.ledger))
 
     def run(self) -> Outcome | None:
         """Hand the tables over; None when they are that side's already.
@@ -158,7 +158,7 @@ class Takeover:
         begun = held.standing.begun
         if begun is not None:
             refuse_another(begun, self.move, self.ends, str(held.path))
-        checks = self._look(site)
+        checks = self._look(site, None)
         if not_ready(checks):
             raise NotReady(checks)
 
@@ -175,14 +175,14 @@ class Takeover:
         if step in _UNDOABLE and self.stop.is_set():
             raise Interrupted(TOLD)
 
-    def _look(self, site: Site) -> tuple[Check, ...]:
+    def _look(self, site: Site, runs: str | None) -> tuple[Check, ...]:
         known = Known(
             standing(read_ledger(self.ledger)),
             read_ownership(ownership_beside(self.ledger)),
             last_verified(self.ledger),
-            running_now(self.ledger),
+            runs,
         )
-        return readiness(site, known, self.proxies, self.to)
+        return readiness(site, known, self.proxies, self.to, self.wishes.despite_writers)
 
     def _pause(self, seconds: float) -> None:
         self.stop.wait(seconds)

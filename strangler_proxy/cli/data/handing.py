@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +59,13 @@ SkipVerify = Annotated[
         help="Do not verify all rows before the hold; those that change meanwhile always are.",
     ),
 ]
+DespiteWriters = Annotated[
+    bool,
+    typer.Option(
+        "--despite-writers",
+        help="Go on though somebody may bypass the proxies, whom the fence will refuse.",
+    ),
+]
 
 
 @data.command(
@@ -73,13 +81,19 @@ def cutover(
     writers_s: WritersSeconds = 0.5,
     catch_up_s: CatchUpSeconds = 60.0,
     skip_verify: SkipVerify = False,
+    despite_writers: DespiteWriters = False,
     execute: Execute = False,
     as_json: AsJson = False,
 ) -> None:
     """Hand the writes over to the new tables: all of them, or nothing has changed."""
     from strangler_proxy.handover.cutover import Wishes
 
-    wishes = Wishes(hold_s, drain_s, writers_s, catch_up_s=catch_up_s, whole=not skip_verify)
+    wishes = Wishes(
+        *(hold_s, drain_s, writers_s),
+        catch_up_s=catch_up_s,
+        whole=not skip_verify,
+        despite_writers=despite_writers,
+    )
     _hand_over("candidate", name, moves, config, wishes, execute, as_json)
 
 
@@ -96,13 +110,19 @@ def rollback(
     writers_s: WritersSeconds = 0.5,
     catch_up_s: CatchUpSeconds = 60.0,
     skip_verify: SkipVerify = False,
+    despite_writers: DespiteWriters = False,
     execute: Execute = False,
     as_json: AsJson = False,
 ) -> None:
     """Hand the writes back to the old tables, with all that was written since."""
     from strangler_proxy.handover.cutover import Wishes
 
-    wishes = Wishes(hold_s, drain_s, writers_s, catch_up_s=catch_up_s, whole=not skip_verify)
+    wishes = Wishes(
+        *(hold_s, drain_s, writers_s),
+        catch_up_s=catch_up_s,
+        whole=not skip_verify,
+        despite_writers=despite_writers,
+    )
     _hand_over("control", name, moves, config, wishes, execute, as_json)
 
 
@@ -123,6 +143,7 @@ def _hand_over(
     with outcome(as_json, ledger), stopping() as stop, Telling(as_json) as telling:
         move = move_named(moves, name)
         proxies = proxies_of(move, config)
+        wishes = replace(wishes, writers=move.writers)
         takeover = Takeover(
             *(move, ends_of(move), ledger, proxies, Owner(side), wishes, stop),
             *(telling.said, telling.ended),

@@ -26,6 +26,7 @@ _LAST_S = 2.0
 STEPS = (
     ("installed", "what is missing of fences and capture is made"),
     ("caught up", "the tail comes near, while writes go on"),
+    ("rehearsed", "requests wait for a moment: who writes meanwhile bypasses the proxies"),
     ("proved", "every row of both sides is compared, while writes go on"),
     ("numbered ahead", "the other side's new ids are put above those given so far"),
     ("held", "the routes' requests wait, and those sent before are answered"),

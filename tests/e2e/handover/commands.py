@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,14 @@ NOTES = {
     "word varchar(60) COLLATE utf8mb4_bin NOT NULL)",
 }
 COUNTERS = "CREATE TABLE counters (id INTEGER NOT NULL PRIMARY KEY, n INTEGER NOT NULL)"
+_TABLES = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type IN ('table', 'trigger')",
+    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = 'public' UNION ALL "
+    "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+    "mysql": "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() "
+    "UNION ALL SELECT trigger_name FROM information_schema.triggers "
+    "WHERE trigger_schema = DATABASE()",
+}
 MOVES = """
 moves:
   - name: notes
@@ -57,7 +67,9 @@ class Notes:
                 session.execute(COUNTERS)
                 for number in range(CLIENTS if side == "control" else 0):
                     session.execute(f"INSERT INTO counters VALUES ({number}, 0)")
-        ports = {side: self._service(url) for side, url in self.urls.items()}
+        self._services = {side: self._python("service", url) for side, url in self.urls.items()}
+        ports = {side: int(_line(process)) for side, process in self._services.items()}
+        self._ports = ports
         self.config.write_text(
             "listen: 127.0.0.1:0\n"
             "upstreams:\n"
@@ -81,11 +93,6 @@ class Notes:
 
     def session(self, side: str, mover: str | None = None) -> Session:
         return open_database(self.urls[side]).session(mover)
-
-    def _service(self, url: str) -> int:
-        process = self._python("service", url)
-        assert process.stdout is not None
-        return int(process.stdout.readline())
 
     def _python(self, module: str, *arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -183,6 +190,32 @@ class Notes:
         ((total,),) = self._rows(side, "SELECT sum(n) FROM counters")
         return int(total)
 
+    def left(self, side: str, made: bool = False) -> list[str]:
+        """Its tables by name; with `made`, also what the move has there: triggers, functions."""
+        with closing(self.session(side)) as session:
+            found = session.rows(_TABLES[session.dialect.kind])
+            names = sorted(name for (name,) in found if not name.startswith("sqlite_"))
+            return names if made else [name for name in names if "strangler" not in name]
+
+    @contextmanager
+    def slow_request(self) -> Iterator[None]:
+        """One that the control answers only when the block ends."""
+        with ThreadPoolExecutor(1) as thread:
+            answered = thread.submit(_post, self.served.port, "wait")
+            assert _line(self._services["control"]) == "waits\n"
+            try:
+                yield
+            finally:
+                assert _post(self._ports["control"], "go") == 200
+                assert answered.result(END_S) == 200
+
+    @contextmanager
+    def open_reader(self, side: str) -> Iterator[None]:
+        """Somebody's transaction that has read and does not end."""
+        with closing(self.session(side)) as session, session.snapshot():
+            session.rows("SELECT * FROM counters")
+            yield
+
     def _rows(self, side: str, sql: str) -> list[tuple[Any, ...]]:
         with closing(self.session(side)) as session:
             return session.rows(sql)
@@ -227,6 +260,20 @@ class Running:
 def notes_moving(folder: Path, old: str, new: str, rate: float = 300.0) -> Iterator[Notes]:
     with ExitStack() as stack:
         yield Notes(stack, folder, old, new, rate)
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def _post(port: int, word: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=END_S)
+    try:
+        connection.request("POST", "/notes", word)
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -1,6 +1,7 @@
 """A service that writes notes to a database: `python -m tests.e2e.handover.service URL`.
 
-Each POST is one transaction; it is answered when that is committed. Prints its port.
+Each POST is one transaction; it is answered when that is committed. One of "wait" writes nothing,
+and is answered when one of "go" comes. Prints its port, and that one waits.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ async def main(url: str) -> None:
     if database.dialect.kind == "sqlite":
         database.execute("PRAGMA synchronous = NORMAL")
 
+    told_to_go = asyncio.Event()
+
     def write(word: str) -> None:
         with database.transaction():
             writer = int(word.partition("-")[0])
@@ -36,7 +39,14 @@ async def main(url: str) -> None:
                 body = await reader.readexactly(int(length[1]) if length else 0)
                 status, told = b"200 OK", b"written"
                 try:
-                    write(body.decode())
+                    if body == b"wait":
+                        sys.stdout.write("waits\n")
+                        sys.stdout.flush()
+                        await told_to_go.wait()
+                    elif body == b"go":
+                        told_to_go.set()
+                    else:
+                        write(body.decode())
                 except Exception as fault:  # noqa: BLE001 - each database refuses by its own error
                     status, told = b"500 Refused", repr(fault).encode()
                 writer.write(

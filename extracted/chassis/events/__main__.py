@@ -1,0 +1,5 @@
+"""The command; see `command`."""
+
+from extracted.chassis.events.command import app
+
+app(prog_name="python -m extracted.chassis.events")

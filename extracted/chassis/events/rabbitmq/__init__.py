@@ -1,0 +1,45 @@
+"""RabbitMQ 3.10 or later, by pika.
+
+It keeps what `port` promises, with one difference: that later messages of a key wait behind one
+that is being tried again is remembered by the consumer that runs. If that one ends, or another
+takes its place, the later ones may be handled first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from extracted.chassis.events.port import Subscription
+from extracted.chassis.events.rabbitmq.consumer import RabbitConsumer
+from extracted.chassis.events.rabbitmq.dead import RabbitDeadLetters
+from extracted.chassis.events.rabbitmq.link import Link
+from extracted.chassis.events.rabbitmq.publisher import RabbitPublisher
+from extracted.chassis.events.rabbitmq.topology import Names
+
+
+class RabbitBroker:
+    """See `port.Broker`. The URL is AMQP's: amqp://user:password@host:5672/vhost.
+
+    `?namespace=t1` at its end keeps exchange and queues apart from others in the same vhost.
+    """
+
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query))
+        self._names = Names(options.pop("namespace", ""))
+        self._url = urlunsplit(parts._replace(query=urlencode(options)))
+        self._clock = clock
+
+    def publisher(self) -> RabbitPublisher:
+        """See `port.Broker`."""
+        return RabbitPublisher(Link(self._url), self._names)
+
+    def consumer(self, subscription: Subscription) -> RabbitConsumer:
+        """See `port.Broker`."""
+        return RabbitConsumer(Link(self._url), self._names, subscription, self._clock)
+
+    def dead_letters(self, queue: str) -> RabbitDeadLetters:
+        """See `port.Broker`."""
+        return RabbitDeadLetters(Link(self._url), self._names, queue)

@@ -1,0 +1,76 @@
+"""`python -m extracted.chassis.relay`: sends a service's outbox to the broker until stopped.
+
+Exit codes: 0 stopped or told, 1 failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Annotated
+
+import typer
+from sqlalchemy import Engine, MetaData, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from extracted.chassis import logs
+from extracted.chassis.events.opening import open_broker
+from extracted.chassis.outbox import outbox_table
+from extracted.chassis.outbox_store import SqlOutbox
+from extracted.chassis.relaying import Relay
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def relay(
+    database: Annotated[
+        str, typer.Option("--database", envvar="DATABASE_URL", help="Where the outbox is.")
+    ],
+    broker: Annotated[
+        str, typer.Option("--broker", envvar="BROKER_URL", help="amqp://… or sqlite:///…")
+    ],
+    status: Annotated[
+        bool, typer.Option("--status", help="Say how many events wait, and send nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --status: as JSON.")] = False,
+) -> None:
+    """Send a service's outbox to the broker until stopped by SIGTERM or SIGINT."""
+    try:
+        store = SqlOutbox(open_engine(database), outbox_table(MetaData()))
+        publisher = open_broker(broker).publisher()
+    except SQLAlchemyError as error:
+        typer.echo(f"DATABASE_URL cannot be used: {error}", err=True)
+        raise typer.Exit(2) from error
+    except ValueError as error:
+        typer.echo(f"BROKER_URL {error}", err=True)
+        raise typer.Exit(2) from error
+    if status:
+        _tell(store, as_json)
+        return
+    logs.configure("relay")
+    running = Relay(store, publisher)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: running.end())
+    running.run()
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for the relay alone: few connections, each looked at before it is used."""
+    return create_engine(url, pool_size=1, max_overflow=1, pool_pre_ping=True)
+
+
+def _tell(store: SqlOutbox, as_json: bool) -> None:
+    try:
+        backlog = store.backlog()
+    except SQLAlchemyError as error:
+        typer.echo(f"The outbox cannot be read: {error}", err=True)
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps({"events": backlog.events, "oldest_s": round(backlog.oldest_s, 1)}))
+    else:
+        typer.echo(f"{backlog.events} events wait; the oldest for {backlog.oldest_s:.1f} s")
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m extracted.chassis.relay")

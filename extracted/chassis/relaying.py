@@ -1,0 +1,145 @@
+"""Sends what is in an outbox to the broker, in the order of each key, at least once.
+
+An event is marked as sent after the broker's confirm: killed in between, it is sent again. While
+the broker or the database is away nothing is lost and nobody waits but the relay.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from extracted.chassis.events.pace import Outage
+from extracted.chassis.events.port import BrokerUnavailableError, Publisher, UnroutedError
+from extracted.chassis.outbox_store import Backlog, OutboxStore
+
+log = logging.getLogger(__name__)
+
+# The most that is sent twice after a kill, and that a claim is held for.
+BATCH = 50
+POLL_S = 0.25
+UNROUTED_S = 15.0
+KEEP_SENT_S = 24 * 3600.0
+PURGE_EVERY_S = 60.0
+STOP_S = 10.0
+
+
+class Relay:
+    """Runs in a thread of its service (`start`) or as a process (`run`); several may at once."""
+
+    def __init__(
+        self,
+        store: OutboxStore,
+        publisher: Publisher,
+        *,
+        poll_s: float = POLL_S,
+        keep_sent_s: float = KEEP_SENT_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._poll_s = poll_s
+        self._keep_sent_s = keep_sent_s
+        self._clock = clock
+        self._woken = threading.Event()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._outage = Outage("Relay")
+        self._purged_at = clock()
+        self._unrouted: set[str] = set()
+
+    def wake(self) -> None:
+        """There is something to send: look now instead of at the next poll."""
+        self._woken.set()
+
+    def backlog(self) -> Backlog:
+        """What waits to be sent, for health details. Raises what the database raises."""
+        return self._store.backlog()
+
+    def start(self) -> None:
+        """Begin in a thread of its own; after any fork, as threads do not survive one."""
+        self._thread = threading.Thread(target=self.run, name="outbox-relay", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the event that is being sent, and let go of the broker."""
+        self.end()
+        if self._thread is not None:
+            self._thread.join(STOP_S)
+
+    def end(self) -> None:
+        """Have `run` return soon. May be called by a signal handler."""
+        self._ended.set()
+        self._woken.set()
+
+    def run(self) -> None:
+        """Send until told to end."""
+        try:
+            while not self._ended.is_set():
+                self._wait(self._round())
+        finally:
+            self._publisher.close()
+
+    def send_waiting(self) -> int:
+        """Send one batch of what waits; how many events were sent.
+
+        Raises BrokerUnavailableError, with what was confirmed before marked as sent, and what the
+        database raises.
+        """
+        sent: list[Any] = []
+        postponed: dict[str, Any] = {}
+        with self._store.claim(BATCH) as claim:
+            try:
+                for event in claim.events:
+                    if self._ended.is_set():
+                        break
+                    if event.message.key in postponed:
+                        continue
+                    try:
+                        self._publisher.publish(event.message)
+                    except UnroutedError as error:
+                        postponed[event.message.key] = event.place
+                        self._tell_unrouted(event.message.topic, error)
+                    else:
+                        sent.append(event.place)
+                        self._unrouted.discard(event.message.topic)
+            except BrokerUnavailableError as error:
+                unavailable: BrokerUnavailableError | None = error
+            else:
+                unavailable = None
+            claim.settle(sent, list(postponed.values()), UNROUTED_S)
+        if unavailable is not None:
+            raise unavailable
+        return len(sent)
+
+    def _round(self) -> float:
+        """Send a batch and say how long to wait before the next."""
+        self._woken.clear()
+        try:
+            sent = self.send_waiting()
+            self._purge()
+        except Exception as error:  # noqa: BLE001 (whatever it is, the relay must live on)
+            return self._outage.wait_s(error)
+        self._outage.over()
+        return 0.0 if sent else self._poll_s
+
+    def _wait(self, seconds: float) -> None:
+        if seconds <= self._poll_s:
+            self._woken.wait(seconds)
+        else:
+            self._ended.wait(seconds)  # in an outage, new events are no reason to try
+
+    def _purge(self) -> None:
+        if self._clock() - self._purged_at < PURGE_EVERY_S:
+            return
+        # A thousand a round until nothing is old any longer, and then not for a while.
+        if self._store.purge(self._keep_sent_s) == 0:
+            self._purged_at = self._clock()
+
+    def _tell_unrouted(self, topic: str, error: UnroutedError) -> None:
+        if topic not in self._unrouted:
+            self._unrouted.add(topic)
+            log.warning("%s", error)

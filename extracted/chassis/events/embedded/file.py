@@ -150,8 +150,8 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def message(row: sqlite3.Row) -> Message:
-    """The message of a row of `waiting` or `dead`."""
-    return Message(row["id"], row["topic"], row["order_key"], row["body"])
+    """The message of a row of `waiting` or `dead`; mandatory, as it is in a queue that wants it."""
+    return Message(row["id"], row["topic"], row["order_key"], row["body"], mandatory=True)
 
 
 def room(connection: sqlite3.Connection, queue: str, most: int) -> None:

@@ -96,7 +96,7 @@ def by_user(place: Place, writers: Iterable[Writer]) -> dict[str, int]:
         user, at, rest = writer.name.partition("@")
         address, _, program = rest.partition(" ")
         assert at
-        assert address
+        assert address.strip("%"), "an address, and not what an account is allowed from"
         assert not re.search(r":\d{4,}$", address), "a port is no part of who writes"
         if user != own:
             found[f"{user.rpartition('_')[0]} {program}".strip()] = writer.changes

@@ -122,4 +122,4 @@ def empty(consumer: Consumer) -> bool:
 
 
 def eventually(condition: Callable[[], object], what: str) -> None:
-    until(condition, what, 20)
+    until(condition, what, 40)

@@ -1,0 +1,107 @@
+"""`python -m extracted.chassis.events dead` and the relay's `--status`, as people call them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from extracted.chassis.events.command import app
+from extracted.chassis.events.envelope import happened
+from extracted.chassis.events.payloads import Person, PostCreated
+from extracted.chassis.events.port import Consumer
+from extracted.chassis.relay import app as relay_app
+from tests.integration.events.conftest import Place, empty, received, taken
+from tests.integration.events.outboxes import Desk, renamed
+
+AUTHOR = Person(id=7, name="미나", email="mina@example.org", language="ko")
+
+
+def run(place: Place, *arguments: str) -> Result:
+    environment = {"BROKER_URL": place.url, "COLUMNS": "300"}
+    return CliRunner().invoke(app, ["dead", *arguments, "--queue", "mail"], env=environment)
+
+
+@pytest.fixture
+def consumer(place: Place) -> Consumer:
+    made = place.consumer()
+    assert empty(made)
+    return made
+
+
+def buried(place: Place, consumer: Consumer, reason: str = "SMTPRecipientsRefused: 550") -> str:
+    """The id of an event that is put aside."""
+    event = happened(PostCreated(post_id=5, title="첫 글", author=AUTHOR))
+    place.publisher().publish(event.message())
+    consumer.bury(received(consumer), reason)
+    return event.id
+
+
+def test_dead_letters_are_listed_for_people_and_for_programs(
+    place: Place, consumer: Consumer
+) -> None:
+    first, second = buried(place, consumer), buried(place, consumer, "bad\x1b[31m\n[red]news")
+    told = run(place, "list")
+    assert told.exit_code == 0
+    assert all(word in told.output for word in (first, second, "post:5", "550", "[red]news"))
+    assert "\x1b[31m" not in told.output
+    listed = json.loads(run(place, "list", "--json").output)
+    assert [letter["id"] for letter in listed] == [first, second]
+    assert listed[0]["tries"] == 1
+    shown = json.loads(run(place, "show", second).output)
+    assert shown["event"]["payload"]["author"]["email"] == AUTHOR.email
+
+
+def test_they_are_replayed_and_discarded_by_id_or_all(place: Place, consumer: Consumer) -> None:
+    first, second, third = (buried(place, consumer) for _ in range(3))
+    assert run(place, "discard", second).output == "mail: 1 discarded\n"
+    assert json.loads(run(place, "replay", first, "--json").output) == {
+        "queue": "mail",
+        "replayed": 1,
+    }
+    assert taken(consumer, 1) == [first]
+    assert run(place, "replay", "--all").exit_code == 0
+    assert taken(consumer, 1) == [third]
+    assert "no dead letters" in run(place, "list").stderr
+
+
+def test_what_is_not_there_and_what_is_half_said_are_told(place: Place, consumer: Consumer) -> None:
+    nothing = run(place, "replay", "id-9")
+    assert (nothing.exit_code, "1 of these ids" in nothing.stderr) == (1, True)
+    assert run(place, "show", "id-9").exit_code == 1
+    for half in (("replay",), ("discard", "--all", "id-9")):
+        assert run(place, *half).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "told"),
+    [
+        ("kafka://somewhere", 2, "BROKER_URL is no broker's address"),
+        ("amqp://guest:guest@127.0.0.1:1/", 1, "RabbitMQ at 127.0.0.1:1 cannot be used"),
+        ("sqlite:////nonexistent/events.db", 1, "/nonexistent/events.db cannot be used"),
+    ],
+)
+def test_a_broker_that_cannot_be_used_is_named(url: str, code: int, told: str) -> None:
+    done = CliRunner().invoke(app, ["dead", "list", "--queue", "mail", "--broker", url])
+    assert done.exit_code == code
+    assert told in done.stderr
+
+
+def test_the_relay_says_what_waits_without_sending_it(tmp_path: Path) -> None:
+    desk = Desk(f"sqlite:///{tmp_path}/service.db")
+    desk.record(renamed("a"), renamed("b"))
+    environment = {"DATABASE_URL": desk.url, "BROKER_URL": f"sqlite:///{tmp_path}/events.db"}
+    told = CliRunner().invoke(relay_app, ["--status", "--json"], env=environment)
+    assert json.loads(told.output)["events"] == 2
+    assert desk.store.backlog().events == 2
+    desk.engine.dispose()
+
+
+def test_the_relay_refuses_addresses_that_cannot_be(tmp_path: Path) -> None:
+    good = {"DATABASE_URL": f"sqlite:///{tmp_path}/service.db", "BROKER_URL": "sqlite:////e.db"}
+    for name in good:
+        done = CliRunner().invoke(relay_app, ["--status"], env={**good, name: "nonsense"})
+        assert done.exit_code == 2
+        assert name in done.stderr

@@ -30,6 +30,8 @@ RATE = 500.0
 class Moving:
     """Two services behind a proxy, their databases, and clients that write."""
 
+    rate = RATE
+
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self._stack, self._folder = stack, folder
         self.files = {owner: folder / f"{owner}.db" for owner in Owner}
@@ -56,8 +58,12 @@ class Moving:
         )
         self.served = Served(self.config, workers=2)
         stack.callback(self.served.stop)
+        self._more(stack)
         self._answers = folder / "answers"
-        self._load = self._python("load", str(self.served.port), str(RATE), str(self._answers))
+        self._load = self._python("load", str(self.served.port), str(self.rate), str(self._answers))
+
+    def _more(self, stack: ExitStack) -> None:
+        """What else is to be there before clients write."""
 
     def _service(self, path: Path) -> int:
         process = self._python("service", f"sqlite:///{path}")

@@ -17,7 +17,7 @@ from tests.wire_tools.proxy import until
 from tests.wire_tools.upstream import Upstream
 
 COMMAND = (sys.executable, "-m", "strangler_proxy")
-START_S = 20.0
+START_S = 60.0
 
 
 class Served:

@@ -15,11 +15,13 @@ from rich.console import Console
 from scripts.torturing.commands import CommandMovers
 from scripts.torturing.conductor import Plan, Torture
 from scripts.torturing.movers import LibraryMovers, Movers
+from scripts.torturing.nemesis import Death
 from scripts.torturing.report import SHOWN, as_json, tell, tell_history
 from scripts.torturing.servers import MissingProgram
 from scripts.torturing.site import EndedByItself, Site
 
 VIOLATED, BROKEN, INTERRUPTED = 1, 2, 130
+_DEATHS = {death.name.lower().replace("_", "-"): death for death in Death}
 KINDS = ("sqlite", "postgresql", "mysql")
 EPILOG = """\
 examples:
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         *(folder, given.seed, given.source, given.target, given.cut_overs),
         seconds=given.minutes * 60,
         rate=given.rate,
-        kills=not given.no_kills,
+        deaths=[] if given.no_kills else [_DEATHS[name] for name in given.only or _DEATHS],
         kill_every_s=given.kill_every,
     )
     movers: Callable[[Site, float], Movers] = CommandMovers if given.commands else LibraryMovers
@@ -98,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--target", choices=KINDS, default="sqlite", help="the candidate's database (sqlite)")
     add("--rate", type=float, default=150.0, help="operations a second through the proxy (150)")
     add("--kill-every", type=float, default=1.2, metavar="S", help="seconds in the mean (1.2)")
+    add("--only", nargs="+", choices=_DEATHS, metavar="DEATH", help=f"of {', '.join(_DEATHS)}")
     add("--no-kills", action="store_true", help="nothing dies, and nobody bypasses the proxy")
     add("--commands", action="store_true", help="cut over by `strangler data`, not by the library")
     add("--keep", action="store_true", help="keep the folder (a violation keeps it anyway)")

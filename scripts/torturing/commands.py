@@ -5,6 +5,7 @@ killed. Slower than the library's movers, for every cut-over is a process of its
 """
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -100,7 +101,8 @@ class CommandMovers:
     def outcomes(self) -> Sequence[dict[str, Any]]:
         """See Movers."""
         settled = self._start.log.read_text("utf-8").count(SETTLING)
-        return [*self._outcomes, *({"event": "resumed"} for _ in range(settled))]
+        resumed = {"event": "resumed", "at": -math.inf}  # it does not tell when
+        return [*self._outcomes, *[resumed] * settled]
 
     def end(self) -> None:
         """See Movers."""
@@ -141,7 +143,7 @@ class CommandMovers:
             if told.get("event") == "step" and told["step"] == self._order:
                 self._order = ""
                 running.kill()
-            self._outcomes += _outcome(told)
+            self._outcomes += ({"at": time.monotonic(), **each} for each in _outcome(told))
 
     def _pid(self, which: int) -> int | None:
         running = self._running

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from scripts.torturing import tables
 from scripts.torturing.checker import Contents, Violation, check
-from scripts.torturing.failures import Trouble, unexcused
+from scripts.torturing.failures import Trouble, unexcused, until_settled
 from scripts.torturing.history import Kind, Operation, Outcome, append, read
 from scripts.torturing.killing import Killing
 from scripts.torturing.mover import compare, first_way, settle
 from scripts.torturing.movers import LibraryMovers, Movers
-from scripts.torturing.nemesis import acts
+from scripts.torturing.nemesis import Death, acts
 from scripts.torturing.report import (
     Report,
     counted,
@@ -29,6 +29,8 @@ from strangler_proxy.handover.way import Owner
 
 TICK_S = 0.05
 GIVEN_S = 8.0
+AFTER_S = 5.0
+"""So long a death excuses failures when all goes on: connections and breakers come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Plan:
     cut_overs: int | None = None
     seconds: float = 60.0
     rate: float = 150.0
-    kills: bool = True
+    deaths: Sequence[Death] = tuple(Death)
     kill_every_s: float = 1.2
     pause_s: float = 0.05
 
@@ -63,7 +65,7 @@ class Torture:
         plan, began = self.plan, time.monotonic()
         with ExitStack() as stack:
             kinds = (plan.source, plan.target)
-            site = Site(plan.folder, kinds, plan.seed, plan.rate, plan.kills, stack)
+            site = Site(plan.folder, kinds, plan.seed, plan.rate, bool(plan.deaths), stack)
             movers = self.movers_of(site, plan.pause_s)
             site.start()
             movers.start()
@@ -74,9 +76,11 @@ class Torture:
             sides, violations = self._at_the_end(site)
         self.operations = read(sorted(site.history.iterdir()))
         violations += check(self.operations, sides)
-        violations += unexcused(self.operations, self._troubles)
         violations += _broken_logs(site)
         outcomes = movers.outcomes()
+        ends = [each["at"] for each in outcomes if each["event"] != "fault"]
+        troubles = list(until_settled(self._troubles, ends, AFTER_S))
+        violations += unexcused(self.operations, troubles)
         return Report(
             *(plan.seed, plan.source, plan.target, str(plan.folder), time.monotonic() - began),
             cut_overs=movers.cut_overs(),
@@ -95,15 +99,16 @@ class Torture:
     def _go_on(self, site: Site, movers: Movers) -> None:
         plan, began = self.plan, time.monotonic()
         killing = Killing(site, movers, random.Random(f"{plan.seed} picks"))  # noqa: S311
-        deaths = acts(plan.seed, {plan.source, plan.target} != {"sqlite"}, plan.kill_every_s)
-        act, at, done = next(deaths), began, -1
+        servers = {plan.source, plan.target} != {"sqlite"}
+        wanted = [death for death in plan.deaths if servers or death != Death.SESSION]
+        deaths = acts(plan.seed, wanted, plan.kill_every_s)
+        act, at, done = next(deaths, None), began, -1
         while time.monotonic() - began < plan.seconds and not self._enough(movers):
-            since_s = time.monotonic() - at
             # A machine that is busy is given time, so that there is something to be killed.
-            come = since_s >= act.after_s and movers.cut_overs() > done
-            if plan.kills and (come or since_s >= act.after_s + GIVEN_S):
+            given_s = 0.0 if movers.cut_overs() > done else GIVEN_S
+            if act and time.monotonic() - at >= act.after_s + given_s:
                 self._troubles.append(killing.carry_out(act))
-                act, at, done = next(deaths), time.monotonic(), movers.cut_overs()
+                act, at, done = next(deaths, None), time.monotonic(), movers.cut_overs()
             movers.check()
             site.check()
             self._tell(movers)

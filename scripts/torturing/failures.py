@@ -3,8 +3,9 @@
 A failure that no death at that time excuses is a violation: a hand-over itself is not to be seen.
 """
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from scripts.torturing.checker import Violation
@@ -51,6 +52,18 @@ def failure(operation: Operation) -> Failure:
     if operation.client.startswith("bypass") or told.startswith(("409", "500")):
         return Failure.DATABASE
     return Failure.UNAVAILABLE if told.startswith(_UNAVAILABLE) else Failure.BROKEN
+
+
+def until_settled(
+    troubles: Sequence[Trouble], ends: Sequence[float], after_s: float
+) -> Iterator[Trouble]:
+    """The same, lasting until `after_s` behind the next time at which a cut-over has ended.
+
+    On a machine that is busy a mover that is started again takes its time, and so do fences.
+    """
+    for trouble in troubles:
+        settled = min((end for end in ends if end > trouble.ended), default=math.inf)
+        yield replace(trouble, ended=settled + after_s)
 
 
 def unexcused(operations: Sequence[Operation], troubles: Sequence[Trouble]) -> Iterator[Violation]:

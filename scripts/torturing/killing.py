@@ -12,9 +12,6 @@ from scripts.torturing.movers import Movers, pause
 from scripts.torturing.nemesis import EXCUSES, Act, Death
 from scripts.torturing.site import Site, pick
 
-AFTER_S = 6.0
-"""So long after its end a death excuses failures: connections, breakers and movers come back."""
-
 
 @dataclass(slots=True)
 class Killing:
@@ -45,7 +42,7 @@ class Killing:
                 self.site.start_proxy()
             case Death.SERVICE:
                 self.site.services[act.side].kill()
-                self.site.services[act.side].start()
+                self.site.start_service(act.side)
             case Death.DATABASE:
                 self._kill_database(act)
             case Death.SESSION:
@@ -54,7 +51,7 @@ class Killing:
             case Death.BYPASS:
                 self.site.bypass.kill()
                 self.site.start_bypass()
-        return Trouble(began, time.monotonic() + AFTER_S, str(act.death), EXCUSES[act.death])
+        return Trouble(began, time.monotonic(), str(act.death), EXCUSES[act.death])
 
     def _kill_worker(self) -> None:
         worker = pick(self.site.workers(), self.rng)
@@ -69,7 +66,7 @@ class Killing:
             self.movers.kill(act.side)
             for part in (self.site.services[act.side], self.site.bypass):
                 part.kill()
-            self.site.services[act.side].start()
+            self.site.start_service(act.side)
             self.site.start_bypass()
             return
         server.kill()

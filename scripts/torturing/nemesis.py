@@ -5,7 +5,7 @@ what is going on at that moment does.
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -52,9 +52,10 @@ EXCUSES: Mapping[Death, frozenset[Failure]] = {
     Death.MOVER: frozenset({Failure.SHUT}),
     Death.MOVER_BEHIND: frozenset({Failure.SHUT}),
     Death.MOVER_PAUSED: frozenset({Failure.SHUT}),
-    # What was parked at a worker is broken off, and its successor may be told of no hold.
-    Death.WORKER: _FENCES | {Failure.BROKEN},
-    Death.WORKER_PAUSED: _FENCES,
+    # What was parked at a worker is broken off; its successor begins with the hold.
+    Death.WORKER: frozenset({Failure.BROKEN}),
+    # A flip waits for it, and the others' holds may run out meanwhile.
+    Death.WORKER_PAUSED: frozenset({Failure.SHUT}),
     Death.PROXY: _FENCES | {Failure.BROKEN, Failure.UNAVAILABLE},
     Death.SERVICE: _AWAY,
     Death.DATABASE: _AWAY,
@@ -78,12 +79,11 @@ class Act:
     with_mover: bool
 
 
-def acts(seed: int, servers: bool, every_s: float) -> Iterator[Act]:
-    """Deaths without end, `every_s` apart in the mean; only a server has sessions to be killed."""
+def acts(seed: int, deaths: Sequence[Death], every_s: float) -> Iterator[Act]:
+    """These deaths without end, `every_s` apart in the mean; none where none are wanted."""
     rng = random.Random(f"nemesis {seed}")  # noqa: S311 - no secret
-    deaths = [death for death in Death if servers or death != Death.SESSION]
     weights = [WEIGHTS[death] for death in deaths]
-    while True:
+    while deaths:
         yield Act(
             after_s=rng.uniform(0.2, 1.8) * every_s,
             death=rng.choices(deaths, weights)[0],

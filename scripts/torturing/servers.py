@@ -35,7 +35,10 @@ class Server(Protocol):
         """SIGKILL to all of it."""
 
     def kill_session(self, rng: random.Random) -> None:
-        """SIGKILL to what carries one session, where that is a process; else to all of it."""
+        """SIGKILL to what carries one session, where that is a process; else to all of it.
+
+        A file has none.
+        """
 
     def start(self) -> None:
         """Start, and return when it answers."""

@@ -23,7 +23,7 @@ from strangler_proxy.running.client import ProxyUnreachable, RunningProxy
 
 CLIENTS = 16
 WORKERS = 2
-START_S = 30.0
+START_S = 60.0
 YAML = """\
 listen: 127.0.0.1:{port}
 upstreams:
@@ -156,16 +156,19 @@ class Site:
 
     def start(self) -> None:
         """All but who writes."""
-        for service in self.services:
-            service.start()
+        for side in range(len(self.services)):
+            self.start_service(side)
         self.start_proxy()
-        for service in self.services:
-            self._until(partial(_listens, service), service)
 
     def start_writers(self) -> None:
         """Who writes."""
         self.clients.start()
         self.start_bypass()
+
+    def start_service(self, side: int) -> None:
+        """Returns when it listens."""
+        self.services[side].start()
+        self._until(partial(_listens, self.services[side]), self.services[side])
 
     def start_proxy(self) -> None:
         """Returns when it serves."""

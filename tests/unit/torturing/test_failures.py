@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from scripts.torturing.failures import Failure, Trouble, failure, unexcused
+from scripts.torturing.failures import Failure, Trouble, failure, unexcused, until_settled
 from scripts.torturing.history import Kind, Operation, Outcome
 from scripts.torturing.nemesis import EXCUSES, Death
 from strangler_proxy.handover.databases.fences import about_to_move, has_moved
@@ -70,3 +72,11 @@ def test_who_bypasses_the_proxy_is_refused_by_fences_and_by_nothing_else():
 def test_who_was_killed_was_told_nothing():
     sent = Operation("bypass0-l1", Kind.INSERT, "a", "m", 1, 5.0)
     assert not list(unexcused([sent], []))
+
+
+def test_a_death_excuses_until_a_cut_over_has_ended_behind_it():
+    killed = trouble(Death.WORKER, 4.0, 4.5)
+    (lasting,) = until_settled([killed], [3.0, 9.0, 12.0], after_s=5.0)
+    assert (lasting.began, lasting.ended) == (4.0, 14.0)
+    (for_good,) = until_settled([killed], [3.0], after_s=5.0)
+    assert for_good.ended == math.inf

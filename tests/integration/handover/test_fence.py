@@ -459,6 +459,25 @@ def test_an_open_fence_changes_nothing_that_a_writer_is_told(place: Make) -> Non
 
 
 @pytest.mark.services
+def test_a_session_that_has_stopped_its_own_clock_is_kept_out_and_waited_for_as_any(
+    place: Make,
+) -> None:
+    here = place("mysql")
+    writer = here.writer("CREATE TABLE posts (id INTEGER PRIMARY KEY, body VARCHAR(40))")
+    fence, mover = fence_of(here)
+    writer.execute("SET timestamp = 1700000000.25")
+    writer.execute("INSERT INTO posts VALUES (1, 'one')")  # its transaction has ended
+    fence.raise_(mover, 60)
+    with pytest.raises(Exception, match=REFUSED):
+        writer.execute(WRITES[0])
+    fence.lift(mover)
+    begin(writer)
+    writer.execute(WRITES[0])
+    with pytest.raises(LockBusy):
+        fence.raise_(mover, 60, wait_s=0.2)
+
+
+@pytest.mark.services
 def test_moves_of_one_name_in_two_schemas_leave_each_other_alone(place: Make) -> None:
     here = place("postgresql")
     here.writer("CREATE TABLE posts (id int PRIMARY KEY, body text)", "CREATE SCHEMA second")

@@ -7,6 +7,12 @@ So only a writer whose snapshot is older than the fence keeps the mover waiting 
 Where the binary log holds statements both readings lock. The first reading may be the one that
 fixes a writer's snapshot at REPEATABLE READ, which else its own first SELECT would do.
 
+Each reading costs a writer about what its row does. So the first is done once a statement, which
+NOW(6) tells apart: where a session sets its own clock it is left out, and a writer who is refused
+then keeps the lock. The second is done for each row: nothing cheap tells a transaction from the
+next one of its session for certain. As a condition it costs half of what SELECT INTO does; the
+first could not be one, for in a condition every reading locks.
+
 What a foreign key deletes or changes fires no trigger, so the tables from which that comes get
 triggers too, which refuse what would reach a fenced row. TRUNCATE and ALTER cannot be refused.
 """
@@ -35,6 +41,7 @@ from strangler_proxy.handover.databases.triggers import Installed, Trigger
 _SQL = MysqlDialect()
 # Of no session's time zone, and no statement that a log of statements would find unsafe.
 _NOW = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6"
+_LOCK = " LOCK IN SHARE MODE"
 _TRIGGERS = """
 SELECT trigger_schema, trigger_name FROM information_schema.triggers
 WHERE trigger_name LIKE 'strangler\\\\_%%\\\\_fence' AND INSTR(action_statement, %s) > 0
@@ -140,16 +147,21 @@ def _trigger(
     reached: str,
     fenced: TableName | None = None,
 ) -> Trigger:
-    refusal = _refusal(move, home, fenced or table)
+    refusal = _refusal(move, fenced or table)
     if reached:
         # The rows as they are, not as an older snapshot has them.
         met = f"EXISTS (SELECT {reached} LOCK IN SHARE MODE)"
         refusal = f"IF standing <> 'open' THEN IF {met} THEN {refusal} END IF; END IF;"
+    look, asked = _look(move, home), f"@strangler_{move}_asked"
+    opened = f"(SELECT f.state FROM {_in(home, fence_table(move))} AS f WHERE f.id = 1{_LOCK})"  # noqa: S608
     body = (
         "BEGIN DECLARE standing VARCHAR(8) CHARACTER SET utf8mb4 DEFAULT 'shut'; "
         f"IF NOT (@strangler_mover <=> {_SQL.literal(move)}) THEN "
-        f"{_look(move, home)}; IF standing = 'open' THEN {_look(move, home)} "
-        f"LOCK IN SHARE MODE; END IF; {refusal} END IF; END"
+        f"IF {asked} <=> NOW(6) THEN SET standing = 'open'; ELSE {look}; "
+        f"IF standing = 'open' THEN SET {asked} = NOW(6); END IF; END IF; "
+        # Not one condition: nobody promises that the second half would not be looked at.
+        f"IF standing = 'open' THEN IF NOT ({opened} <=> 'open') THEN "
+        f"SET standing = 'shut'; {look}{_LOCK}; END IF; END IF; {refusal} END IF; END"
     )
     name = fence_trigger(move, table, event + body)
     on = f"BEFORE {event} ON {_SQL.table(table)} FOR EACH ROW"
@@ -163,7 +175,7 @@ def _look(move: str, home: str | None) -> str:
     )
 
 
-def _refusal(move: str, home: str | None, table: TableName) -> str:
+def _refusal(move: str, table: TableName) -> str:
     about, gone = (_SQL.literal(say(move, table)) for say in (about_to_move, has_moved))
     return (
         "IF standing = 'up' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "

@@ -2,44 +2,47 @@
 
 A record is written after what it tells of, except `begun` and `removing`, which come before: what
 follows those may be half done, and is safe to do again. The rows' own progress stands at the
-target, in the transactions that move them. So a torn last line is cut off when the ledger is
-opened, and damage anywhere else is refused rather than guessed at.
-
-The mover holds the file by a lock of the kernel's, which ends with it however that ends.
+target, in the transactions that move them. So a record that a crash cut short is none, and the
+mover holds the file by a lock that ends with it however that ends (journal.py).
 """
 
-import fcntl
 import json
 import os
-import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from strangler_proxy import journal
 from strangler_proxy.handover.standing import RecordKind, Standing, standing
+from strangler_proxy.journal import Form, LedgerError, LedgerLocked, Record, stamp, utc_now
 
-VERSION = 1
-Record = Mapping[str, Any]
+__all__ = [
+    "Ledger",
+    "LedgerError",
+    "LedgerLocked",
+    "Record",
+    "keep_verified",
+    "last_verified",
+    "ledger_path",
+    "open_ledger",
+    "read_ledger",
+    "running_now",
+    "stamp",
+    "utc_now",
+]
 
-
-class LedgerError(ValueError):
-    """A ledger that cannot be trusted; the message names the file and the line."""
-
-
-class LedgerLocked(Exception):
-    """Another process is at work on this move; the message says which, and since when."""
+_FORM = Form(
+    1,
+    frozenset(RecordKind),
+    "restore the file, or move it away and run `strangler data remove`",
+)
 
 
 def ledger_path(moves: Path, move: str) -> Path:
     """Where the ledger of a move of this file is."""
     return moves.resolve().parent / ".strangler" / f"{move}.move.jsonl"
-
-
-def utc_now() -> datetime:
-    """Wall-clock time: ledgers are read by people of other machines and later days."""
-    return datetime.now(UTC)
 
 
 class Ledger:
@@ -60,14 +63,9 @@ class Ledger:
 
     def record(self, kind: RecordKind, **content: Any) -> None:
         """Append one record; on return it is on the disk. Raises OSError, also for a full disk."""
-        at = stamp(self._clock())
-        record = {"v": VERSION, "at": at, "kind": str(kind), **content}
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        written = os.write(self._file, line)
-        if written != len(line):
-            raise OSError(f"only {written} of {len(line)} bytes went into {self.path}")
-        os.fsync(self._file)
-        self._records.append(record)
+        line = journal.encoded(_FORM, self._clock(), kind, content)
+        journal.append(self._file, line)
+        self._records.append(json.loads(line))
 
 
 @contextmanager
@@ -78,24 +76,10 @@ def open_ledger(
 
     Raises LedgerLocked, LedgerError, OSError.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Close-on-exec, as every descriptor that Python opens (PEP 446).
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LedgerLocked(f"{path} is held by {_holder(path)}") from None
-        _sync_folder(path.parent)
-        whole, torn = split_torn(path.read_bytes())
-        if torn:
-            os.ftruncate(file, len(whole))
-            os.fsync(file)
-        ledger = Ledger(path, file, _parsed(whole, path), clock)
-        ledger.record(RecordKind.RUN, pid=os.getpid(), host=socket.gethostname(), command=command)
+    with journal.open_journal(path, _FORM) as (file, records):
+        ledger = Ledger(path, file, records, clock)
+        ledger.record(RecordKind.RUN, **journal.this_process(_FORM, command))
         yield ledger
-    finally:
-        os.close(file)
 
 
 def read_ledger(path: Path) -> list[Record]:
@@ -103,34 +87,12 @@ def read_ledger(path: Path) -> list[Record]:
 
     Raises LedgerError, OSError.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    return _parsed(split_torn(content)[0], path)
+    return journal.read_journal(path, _FORM)
 
 
 def running_now(path: Path) -> str | None:
-    """Who holds the ledger at this moment, if anybody; asked without taking the lock (proc(5))."""
-    try:
-        inode = path.stat().st_ino
-        held = Path("/proc/locks").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    locked = any(" FLOCK " in line and f":{inode} " in line for line in held)
-    return _holder(path) if locked else None
-
-
-def split_torn(content: bytes) -> tuple[bytes, bytes]:
-    """The whole lines, and what is left of a line that a crash cut short.
-
-    A power cut can leave the length of the last block but not its bytes: zeros are torn as well.
-    """
-    whole = content[: content.rfind(b"\n") + 1]
-    zeros = whole.find(b"\0")
-    if zeros >= 0 and not whole[zeros:].strip(b"\0\n"):
-        whole = whole[: whole.rfind(b"\n", 0, zeros) + 1]
-    return whole, content[len(whole) :]
+    """Who holds the ledger at this moment, if anybody."""
+    return journal.running_now(path, _FORM)
 
 
 def keep_verified(path: Path, told: Record) -> None:
@@ -156,51 +118,5 @@ def last_verified(path: Path) -> Record | None:
     return None
 
 
-def stamp(moment: datetime) -> str:
-    """A moment as ledgers have it."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _verified_path(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(".move.jsonl") + ".verified.json")
-
-
-def _parsed(whole: bytes, path: Path) -> list[Record]:
-    records = []
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            record = json.loads(line)
-            version, kind = record["v"], record["kind"]
-        except (ValueError, KeyError, TypeError):
-            raise LedgerError(
-                f"{path}:{number} is damaged; restore the file, or move it away and run "
-                "`strangler data remove`"
-            ) from None
-        if version != VERSION or kind not in set(RecordKind):
-            raise LedgerError(
-                f"{path}:{number} was written by another version of this tool "
-                f"(format {version}, record {kind!r}; this one writes format {VERSION})"
-            )
-        records.append(record)
-    return records
-
-
-def _holder(path: Path) -> str:
-    """Who holds the lock, as the last run wrote it down."""
-    try:
-        runs = [each for each in read_ledger(path) if each["kind"] == RecordKind.RUN]
-    except (LedgerError, OSError):
-        runs = []
-    if not runs:
-        return "a process that began this instant"
-    run = runs[-1]
-    return f"pid {run['pid']} on {run['host']} ({run['command']}, since {run['at']})"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the file's own entry durable (fsync(2): the folder has to be synced explicitly)."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

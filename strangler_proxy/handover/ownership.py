@@ -5,9 +5,7 @@ between is told by the fences in the databases, not by this file. The names of t
 unsynced, for a resume that wants to end them early; they end by themselves.
 """
 
-import fcntl
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,17 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from strangler_proxy.handover.ledger import (
-    LedgerError,
-    LedgerLocked,
-    split_torn,
-    stamp,
-    utc_now,
-)
+from strangler_proxy import journal
 from strangler_proxy.handover.way import Owner
-
-VERSION = 1
-Record = Mapping[str, Any]
+from strangler_proxy.journal import Form, Record, utc_now
 
 
 class OwnerKind(StrEnum):
@@ -78,6 +68,15 @@ def ownership_beside(ledger: Path) -> Path:
     return ledger.with_name(ledger.name.removesuffix(".move.jsonl") + ".owner.jsonl")
 
 
+_FORM = Form(
+    1,
+    frozenset(OwnerKind),
+    "restore the file",
+    unnamed="another cut-over of this move",
+    complete=lambda record: ownership([record]),
+)
+
+
 class OwnerLedger:
     """The open file: `now` after its last record, and the only way to add one."""
 
@@ -96,64 +95,18 @@ class OwnerLedger:
 
     def record(self, kind: OwnerKind, *, sync: bool = True, **content: Any) -> None:
         """Append one record; on return it is on the disk, unless it need not be. Raises OSError."""
-        record = {"v": VERSION, "at": stamp(self._clock()), "kind": str(kind), **content}
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        written = os.write(self._file, line)
-        if written != len(line):
-            raise OSError(f"only {written} of {len(line)} bytes went into {self.path}")
-        if sync:
-            os.fsync(self._file)
-        self._records.append(record)
+        line = journal.encoded(_FORM, self._clock(), kind, content)
+        journal.append(self._file, line, sync=sync)
+        self._records.append(json.loads(line))
 
 
 @contextmanager
 def open_ownership(path: Path, clock: Callable[[], datetime] = utc_now) -> Iterator[OwnerLedger]:
     """Hold the file exclusively. Raises LedgerLocked, LedgerError, OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LedgerLocked(f"{path} is held by another cut-over of this move") from None
-        _sync_folder(path.parent)
-        whole, torn = split_torn(path.read_bytes())
-        if torn:
-            os.ftruncate(file, len(whole))
-            os.fsync(file)
-        yield OwnerLedger(path, file, _parsed(whole, path), clock)
-    finally:
-        os.close(file)
+    with journal.open_journal(path, _FORM) as (file, records):
+        yield OwnerLedger(path, file, records, clock)
 
 
 def read_ownership(path: Path) -> Ownership:
     """What the file says, without holding it; without one the control owns. Raises LedgerError."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return Ownership()
-    return ownership(_parsed(split_torn(content)[0], path))
-
-
-def _parsed(whole: bytes, path: Path) -> list[Record]:
-    records = []
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            record = json.loads(line)
-            known = record["v"] == VERSION and ownership([record])
-        except (ValueError, KeyError, TypeError):
-            known = False
-        if not known:
-            raise LedgerError(
-                f"{path}:{number} is damaged, or of another version of this tool: restore the file"
-            )
-        records.append(record)
-    return records
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return ownership(journal.read_journal(path, _FORM))

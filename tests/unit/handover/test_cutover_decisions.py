@@ -96,7 +96,7 @@ def test_ownership_survives_a_torn_line_and_refuses_other_damage(tmp_path: Path)
     with open_ownership(path, noon) as ledger:
         ledger.record(OwnerKind.INTENDED, owner="control")
         ledger.record(OwnerKind.DONE, owner="candidate")
-        with pytest.raises(LedgerLocked), open_ownership(path):
+        with pytest.raises(LedgerLocked, match="another cut-over"), open_ownership(path):
             pass
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"v":1,"kind":"inten')
@@ -104,9 +104,10 @@ def test_ownership_survives_a_torn_line_and_refuses_other_damage(tmp_path: Path)
     with open_ownership(path, noon) as ledger:
         assert (ledger.now.owner, ledger.now.intent) == (Owner.CANDIDATE, False)
     assert path.read_bytes() == whole
-    path.write_bytes(b"{}\n" + whole)
-    with pytest.raises(LedgerError, match=":1 is damaged"), open_ownership(path):
-        pass
+    for damage in (b"{}\n", b'{"v":1,"at":"","kind":"done"}\n'):
+        path.write_bytes(damage + whole)
+        with pytest.raises(LedgerError, match=":1 is damaged"), open_ownership(path):
+            pass
 
 
 class Yielding:

@@ -29,15 +29,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from strangler_proxy.handover import parts
 from strangler_proxy.handover.databases.port import Database, Kind, Pair, Row, Session, Side
 from strangler_proxy.handover.faults import Clash, HandoverRefused
 from strangler_proxy.handover.loading.ahead import ahead
 from strangler_proxy.handover.loading.batch import Batch, shown
-from strangler_proxy.handover.loading.checkpoint import Checkpoint, Checkpoints
+from strangler_proxy.handover.loading.checkpoint import Checkpoint
 from strangler_proxy.handover.loading.estimate import estimate
+from strangler_proxy.handover.loading.means import Means, Progressing
 from strangler_proxy.handover.loading.refusal import is_refusal
-from strangler_proxy.handover.loading.sources import choose_source
-from strangler_proxy.handover.loading.targets import Target, choose_target
+from strangler_proxy.handover.loading.targets import Target
 from strangler_proxy.handover.pages import Cursor, PageSize
 from strangler_proxy.handover.progress import Advance, Meter, Report
 from strangler_proxy.handover.throttle import Pace, Patience
@@ -75,11 +76,14 @@ def backfill(
     raise; whatever is raised, running it again goes on from the last page.
     """
     with closing(target.session(move, limits.statement_s)) as session:
-        checkpoints = Checkpoints(session, move)
-        for pair in pairs:
+        means = parts.means(pairs, session, move)
+        checkpoints = means.checkpoints()
+        for pair in means.pairs():
             checkpoint = checkpoints.begin(pair)
             if not checkpoint.done:
-                copy = _Copy(pair, source, session, checkpoints, later, report, limits, clock)
+                copy = _Copy(
+                    pair, source, session, means, checkpoints, later, report, limits, clock
+                )
                 copy.run(checkpoint)
 
 
@@ -90,7 +94,8 @@ class _Copy:
     pair: Pair
     source: Database
     session: Session
-    checkpoints: Checkpoints
+    means: Means
+    checkpoints: Progressing
     later: Later
     report: Report
     limits: Limits
@@ -123,7 +128,7 @@ class _Copy:
         with closing(self.source.session(None, self.limits.statement_s)) as session:
             told = Advance(str(table.name), 0, estimate(session, table), None, None)
             yield told
-            source = choose_source(session, self.pair, self.session.dialect)
+            source = self.means.source(session, self.pair)
             cursor = Cursor(str(table.name), after)
             pace = Pace(self.limits.rows_per_s)
             end = _end(session, self.pair.source)
@@ -176,7 +181,7 @@ class _Writer:
     target: Target = field(init=False)
 
     def __post_init__(self) -> None:
-        self.target = choose_target(self.copy.session, self.copy.pair.target)
+        self.target = self.copy.means.target(self.copy.pair)
 
     def put(self, batch: Batch) -> None:
         """The whole page; where the target refuses it, by ever smaller parts down to the row."""

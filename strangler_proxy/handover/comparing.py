@@ -3,16 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from strangler_proxy.handover import parts
 from strangler_proxy.handover.claiming import claim_both
 from strangler_proxy.handover.faults import HandoverRefused
 from strangler_proxy.handover.ledger import Ledger
 from strangler_proxy.handover.ownership import ownership_beside, read_ownership
 from strangler_proxy.handover.site import Site, changes_there
 from strangler_proxy.handover.standing import Phase
-from strangler_proxy.handover.tail import Tail
-from strangler_proxy.handover.verify import Limits, Report, repair, verify
+from strangler_proxy.handover.verify import Limits, Report
 from strangler_proxy.handover.verify.verify import Progress
-from strangler_proxy.handover.waiting import waiting_keys
 from strangler_proxy.handover.way import Owner
 
 _REPAIRED_AT_ONCE = 1_000
@@ -32,10 +31,11 @@ def compare(
     """
     site, pending = site.owned_by(owner), None
     if changes_there(site.source, site.move, site.home):
-        pending = waiting_keys(site.capture, site.source)
+        pending = parts.waiting(site.capture, site.source)
     source, target = site.ends.source, site.ends.target
     limits = Limits(listed=listed)
-    return verify(site.pairs, source, target, limits=limits, pending=pending, progress=progress)
+    with parts.verifier(site.pairs, source, target, limits) as verifier:
+        return verifier.verify(site.pairs, pending=pending, progress=progress)
 
 
 def compare_and_repair(
@@ -66,10 +66,10 @@ def compare_and_repair(
     if owned.owner == Owner.CANDIDATE:
         site = site.owned_by(owned.owner)
         site.capture.install()
-    tail = Tail(site.move.name, site.pairs, site.capture, site.source, site.target)
+    tail = parts.tail(site.move.name, site.pairs, site.capture, site.source, site.target)
     source, target = site.ends.source, site.ends.target
     limits = Limits(listed=_REPAIRED_AT_ONCE)
-    pending = waiting_keys(site.capture, site.source)
+    pending = parts.waiting(site.capture, site.source)
 
     def drain() -> None:
         for _ in range(_STEPS):
@@ -78,21 +78,14 @@ def compare_and_repair(
 
     drain()
     for _ in range(_ROUNDS):
-        found = verify(
-            site.pairs,
-            source,
-            target,
-            limits=limits,
-            pending=pending,
-            tail=drain,
-            progress=progress,
-        )
+        with parts.verifier(site.pairs, source, target, limits) as verifier:
+            found = verifier.verify(site.pairs, pending=pending, tail=drain, progress=progress)
         if found.agrees:
             return found
         told(found)
-        after = repair(
-            found, site.pairs, source, target, mover=site.move.name, limits=limits, pending=pending,
-            tail=drain,
+        after = parts.repair(
+            found, site.pairs, source, target, tail, mover=site.move.name, limits=limits,
+            pending=pending, tail=drain,
         )  # fmt: skip
         hidden = found.total > len(found.differences) or not found.complete
         if after.total or not hidden:

@@ -9,19 +9,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
-from strangler_proxy.handover.capture import Capture, Entry
+from strangler_proxy.handover import parts
+from strangler_proxy.handover.capture import Entry
 from strangler_proxy.handover.claiming import CLAIM_S, claim_both
-from strangler_proxy.handover.databases.port import Database, Pair, Row, Session, Side
-from strangler_proxy.handover.fence import Fence
-from strangler_proxy.handover.tail import Applied, Tail
+from strangler_proxy.handover.databases.port import Pair, Row, Session
+from strangler_proxy.handover.ports import CapturePort, FencePort, TailPort
+from strangler_proxy.handover.tail import Applied
 from strangler_proxy.handover.way import Owner, Way
 
 
-class NotedCapture(Capture):
-    """Capture that can note the keys of the entries that were applied."""
+class Notes:
+    """Entries on their way from a capture to a tail, whose keys can be noted."""
 
-    def __init__(self, database: Database, move: str, sides: Sequence[Side]) -> None:
-        super().__init__(database, move, sides)
+    def __init__(self, capture: CapturePort) -> None:
+        self._capture = capture
         self.noting = False
         self._noted: dict[tuple[str, Row], None] = {}
 
@@ -30,11 +31,15 @@ class NotedCapture(Capture):
         """How many keys were noted since they were taken last."""
         return len(self._noted)
 
+    def entries(self, session: Session, most: int) -> list[Entry]:
+        """Changes that wait."""
+        return self._capture.entries(session, most)
+
     def forget(self, session: Session, entries: Sequence[Entry]) -> None:
         """Noted first: what is forgotten has been noted, if this does not end well."""
         if self.noting:
             self._noted.update(dict.fromkeys((entry.table, entry.key) for entry in entries))
-        super().forget(session, entries)
+        self._capture.forget(session, entries)
 
     def take(self) -> list[tuple[str, Row]]:
         """The (table, raw key) noted, each once; they are noted no more."""
@@ -49,10 +54,11 @@ class Crossing:
     way: Way
     source: Session
     target: Session
-    capture: NotedCapture
-    tail: Tail
-    source_fence: Fence
-    target_fence: Fence
+    capture: CapturePort
+    notes: Notes
+    tail: TailPort
+    source_fence: FencePort
+    target_fence: FencePort
     applied: int = field(default=0)
     """Entries applied since it was opened."""
     watch: Callable[[], None] = field(default=lambda: None)
@@ -75,7 +81,7 @@ class Crossing:
     def changed(self) -> list[tuple[Pair, list[Row]]]:
         """The raw source keys noted, by table; they are noted no more."""
         keys: dict[str, list[Row]] = {}
-        for table, key in self.capture.take():
+        for table, key in self.notes.take():
             keys.setdefault(table, []).append(key)
         return [
             (pair, keys[name])
@@ -87,9 +93,11 @@ class Crossing:
 def crossing_over(way: Way, control: Session, candidate: Session) -> Crossing:
     """The way over sessions that are the mover's, and that both are claimed: once for each."""
     source, target = (control, candidate) if way.owner == Owner.CONTROL else (candidate, control)
-    capture = NotedCapture(way.source, way.move, [pair.source for pair in way.pairs])
-    tail = Tail(way.move, way.pairs, capture, source, target)
-    return Crossing(way, source, target, capture, tail, way.source_fence(), way.target_fence())
+    capture = parts.capture(way.source, way.move, [pair.source for pair in way.pairs])
+    notes = Notes(capture)
+    tail = parts.tail(way.move, way.pairs, notes, source, target)
+    fences = way.source_fence(), way.target_fence()
+    return Crossing(way, source, target, capture, notes, tail, *fences)
 
 
 @contextmanager

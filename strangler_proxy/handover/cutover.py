@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from strangler_proxy.handover import bypassing, hold, proof, reverse, sequences
+from strangler_proxy.handover import bypassing, hold, parts, proof, reverse
 from strangler_proxy.handover.bypassing import Watch
 from strangler_proxy.handover.crossing import Crossing
 from strangler_proxy.handover.databases.port import Session
@@ -147,6 +147,7 @@ def resume(
         case Next.COMPLETE:
             attempt.warnings += hold.serve(proxies, crossing.way.owner.other)
             checkpoint("served")
+            attempt.open_target()  # what takes more than one statement may be half open
             return attempt.finish()
         case Next.DECIDE:
             if hold.serve(proxies, crossing.way.owner.other):
@@ -280,7 +281,7 @@ class _Attempt:
         return tuple(
             sentence
             for pair in crossing.way.pairs
-            for sentence in sequences.set_(pair, crossing.source, crossing.target, margin)
+            for sentence in parts.number(pair, crossing.source, crossing.target, margin)
         )
 
     def _decide(self) -> None:

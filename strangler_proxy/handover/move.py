@@ -16,7 +16,7 @@ Opens one file and no database. What the tables look like is found out in pairin
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from ruamel.yaml import YAML
@@ -27,6 +27,7 @@ from strangler_proxy.config.fields import Frozen, Variable, checked
 from strangler_proxy.config.load import dotted, line_of, shape_mistakes
 from strangler_proxy.config.references import Mistake, Where
 from strangler_proxy.handover.databases.port import TableName
+from strangler_proxy.handover.embedding import Embed, embed_mistakes
 from strangler_proxy.handover.proxy_place import FOLDER, ProxyPlace
 from strangler_proxy.handover.writers import KnownWriters
 
@@ -64,6 +65,12 @@ class TableMove(Frozen):
     columns: dict[Identifier, Identifier | Expression] | None = Field(
         None, min_length=1, description="all that both sides have, when left out"
     )
+    embed: Embed | None = Field(None, description="into an array of another table's document")
+    types: dict[Identifier, Literal["string"]] | None = Field(
+        None,
+        min_length=1,
+        description="MongoDB: fields kept as text, by the target's name",
+    )
 
     @property
     def source(self) -> TableName:
@@ -72,7 +79,9 @@ class TableMove(Frozen):
 
     @property
     def target(self) -> TableName:
-        """Where they go."""
+        """Where they go; an array counts as a table of its collection."""
+        if self.embed:
+            return TableName(self.embed.into, self.embed.array)
         return table_name(self.to or self.source.name)
 
 
@@ -181,6 +190,7 @@ def _mistakes(data: Mapping[str, Any], routes: Sequence[str] | None) -> Iterator
             yield (*where, "name"), f"'{name}' is used by an earlier move: names must differ"
         seen.add(str(name))
         yield from _route_mistakes(raw.get("routes"), routes, where)
+        yield from embed_mistakes(raw.get("tables"), (*where, "tables"))
 
 
 def _route_mistakes(raw: Any, routes: Sequence[str] | None, where: Where) -> Iterator[Mistake]:

@@ -29,6 +29,11 @@ def checkpoint_table(move: str) -> str:
     return f"strangler_{move}_checkpoint"
 
 
+def array_index(move: str, array: str) -> str:
+    """What a moved array's elements are found by, at MongoDB."""
+    return f"strangler_{move}_{array}"
+
+
 def trigger(move: str, table: TableName, definition: str, event: str) -> str:
     """A trigger of capture, named by what it does: a changed definition is another trigger.
 

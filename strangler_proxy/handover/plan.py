@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from strangler_proxy.handover.databases.fences import fence_table
 from strangler_proxy.handover.databases.port import Pair
-from strangler_proxy.handover.fence import Fence
 from strangler_proxy.handover.loading.estimate import estimate
 from strangler_proxy.handover.naming import change_table, checkpoint_table, mover_table
+from strangler_proxy.handover.ports import FencePort
 from strangler_proxy.handover.site import Site, changes_there, checkpoint_there
 from strangler_proxy.handover.way import Owner
 
@@ -67,12 +67,12 @@ def plan(site: Site) -> Plan:
     )
 
 
-def _made(side: Site, fence: Fence) -> Iterator[str]:
+def _made(side: Site, fence: FencePort) -> Iterator[str]:
     """What is not there yet of capture and fence at the source of this side."""
     name = side.move.name
     if not changes_there(side.source, side.move, side.home):
         yield f"table {change_table(name)}"
-        if side.source.dialect.kind == "sqlite":
+        if side.ends.source.kind == "sqlite":
             yield f"table {mover_table(name)}"
     missing = side.capture.missing(side.source)
     for pair in side.pairs:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from strangler_proxy.handover import parts
 from strangler_proxy.handover.crossing import Crossing
 from strangler_proxy.handover.databases.port import TableName
 from strangler_proxy.handover.faults import HandoverFault, HandoverRefused
-from strangler_proxy.handover.verify import Limits, Report, Verifier, verify
-from strangler_proxy.handover.waiting import waiting_keys
+from strangler_proxy.handover.ports import VerifierPort
+from strangler_proxy.handover.verify import Limits, Report
 
 _IDLE_S = 0.02
 _FEW = 200  # keys; what a hold may be asked to compare
@@ -38,12 +39,12 @@ class Proof:
     """The verifier of one cut-over, connected before the hold."""
 
     crossing: Crossing
-    _verifier: Verifier
+    _verifier: VerifierPort
     rows: int = 0
     """Compared so far."""
 
     def __enter__(self) -> Self:
-        self.crossing.capture.noting = True
+        self.crossing.notes.noting = True
         return self
 
     def __exit__(
@@ -52,8 +53,8 @@ class Proof:
         fault: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.crossing.capture.noting = False
-        self.crossing.capture.take()
+        self.crossing.notes.noting = False
+        self.crossing.notes.take()
         self._verifier.close()
 
     def whole(self) -> None:
@@ -71,7 +72,7 @@ class Proof:
         """Compare what the tail has touched, until few rows are left. HandoverRefused as above."""
         for _ in range(_ROUNDS):
             self.crossing.step()
-            if self.crossing.capture.noted <= _FEW:
+            if self.crossing.notes.noted <= _FEW:
                 return
             self._compare()
 
@@ -86,11 +87,11 @@ class Proof:
         while not asked.done():
             if not self.crossing.step().entries:
                 wait([asked], _IDLE_S)
-            if self.crossing.capture.noted > _MANY:
+            if self.crossing.notes.noted > _MANY:
                 self._compare()
 
     def _compare(self) -> None:
-        pending = waiting_keys(self.crossing.capture, self.crossing.source)
+        pending = parts.waiting(self.crossing.capture, self.crossing.source)
         changed = self.crossing.changed()
         self._judge(self._verifier.verify_keys(changed, pending=pending, tail=self.crossing.step))
 
@@ -107,20 +108,19 @@ class Proof:
             if cancelled.is_set():
                 raise _Cancelled
 
-        with closing(way.source.session()) as session:
-            return verify(
-                way.pairs,
-                way.source,
-                way.target,
-                pending=waiting_keys(self.crossing.capture, session),
-                progress=progress,
-            )
+        with (
+            closing(way.source.session()) as session,
+            parts.verifier(way.pairs, way.source, way.target) as verifier,
+        ):
+            pending = parts.waiting(self.crossing.capture, session)
+            return verifier.verify(way.pairs, pending=pending, progress=progress)
 
 
 def begin(crossing: Crossing, statement_s: float) -> Proof:
     """Connect. A statement on few rows may take so long."""
     way = crossing.way
-    return Proof(crossing, Verifier(way.source, way.target, Limits(statement_s=statement_s)))
+    limits = Limits(statement_s=statement_s)
+    return Proof(crossing, parts.verifier(way.pairs, way.source, way.target, limits))
 
 
 def caught_up(

@@ -11,15 +11,13 @@ writes beside the new ones, and who wants to be rid of it rolls back, or retires
 
 from contextlib import closing
 
-from strangler_proxy.handover.capture import Capture
+from strangler_proxy.handover import parts
 from strangler_proxy.handover.claiming import claim_both
 from strangler_proxy.handover.databases.port import Database, Session, Side, Table, TableName
 from strangler_proxy.handover.faults import HandoverRefused
-from strangler_proxy.handover.fence import Fence
 from strangler_proxy.handover.fence import Standing as FenceStanding
 from strangler_proxy.handover.ledger import Ledger
 from strangler_proxy.handover.move import Move
-from strangler_proxy.handover.naming import checkpoint_table
 from strangler_proxy.handover.ownership import ownership_beside, read_ownership
 from strangler_proxy.handover.site import Ends
 from strangler_proxy.handover.standing import Phase, RecordKind, Standing
@@ -49,14 +47,13 @@ def remove(move: Move, ends: Ends, ledger: Ledger) -> None:
 
 def clear(database: Database, move: str, home: str | None) -> None:
     """Take the fence and the capture of one side away; its writers pass."""
-    Fence(database, move, [somewhere(home)]).remove()
-    Capture(database, move, [somewhere(home)]).remove()
+    parts.fence(database, move, [somewhere(home)]).remove()
+    parts.capture(database, move, [somewhere(home)]).remove()
 
 
 def drop_checkpoint(move: Move, target: Session) -> None:
     """How far the copy was is forgotten."""
-    checkpoint = target.dialect.table(TableName(None, checkpoint_table(move.name)))
-    target.execute(f"DROP TABLE IF EXISTS {checkpoint}")
+    parts.drop_checkpoint(move.name, target)
 
 
 def homes(
@@ -100,7 +97,7 @@ def _refuse_shut(
     """Also where the files are lost: the fence itself says that others own the tables."""
     if standing.phase == Phase.REMOVAL:
         return  # half of the fence may be gone
-    state = Fence(database, move.name, [somewhere(home)]).state(source)
+    state = parts.fence(database, move.name, [somewhere(home)]).state(source)
     if state.standing == FenceStanding.SHUT:
         raise HandoverRefused(_handed_over(move.name))
 

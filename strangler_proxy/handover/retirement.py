@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from strangler_proxy.handover import proof
+from strangler_proxy.handover import parts, proof
 from strangler_proxy.handover.beginning import refuse_another
-from strangler_proxy.handover.capture import Capture
 from strangler_proxy.handover.claiming import CLAIM_S, claim_both
 from strangler_proxy.handover.crossing import crossing_over
 from strangler_proxy.handover.databases.port import Session, TableName
@@ -74,7 +73,7 @@ class Retirement:
             waiting = 0
             if not against and stands.phase == Phase.TAIL:
                 _, home = homes(self.move, stands, control, candidate)
-                reverse = Capture(self.ends.target, self.move.name, [somewhere(home)])
+                reverse = parts.capture(self.ends.target, self.move.name, [somewhere(home)])
                 waiting = reverse.backlog(candidate).entries
         old = tuple(str(table.source) for table in self.move.tables)
         dropped, kept = (old, ()) if self.drop else ((), old)
@@ -165,7 +164,7 @@ class Retirement:
             drop_checkpoint(self.move, candidate)
             self.said("the new tables are free of all that the move had made there")
             # Its triggers may look at a moved table from another one, so they go before the table.
-            Capture(self.ends.source, name, [somewhere(home)]).remove()
+            parts.capture(self.ends.source, name, [somewhere(home)]).remove()
             gone = self.drop or not self._old(control)
             if gone:
                 self._drop(self._old(control))

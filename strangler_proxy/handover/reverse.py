@@ -4,10 +4,10 @@ The tail's own writes are the mover's and leave no entries, so forward and rever
 of it stays when a cut-over is undone: the tables that follow are shut, so nothing is captured.
 """
 
-from strangler_proxy.handover.capture import Capture
 from strangler_proxy.handover.databases.port import Session
 from strangler_proxy.handover.deciding import disagreement
 from strangler_proxy.handover.faults import HandoverRefused
+from strangler_proxy.handover.ports import CapturePort
 from strangler_proxy.handover.way import Way
 
 
@@ -23,7 +23,7 @@ def install(way: Way) -> None:
     way.turned().reverse_capture().upgrade()
 
 
-def refuse_unready(way: Way, capture: Capture, source: Session, target: Session) -> None:
+def refuse_unready(way: Way, capture: CapturePort, source: Session, target: Session) -> None:
     """HandoverRefused with every reason why nothing may begin: triggers that do not work, fences
     that contradict the owner, writes at the side that must not have any.
     """

@@ -24,8 +24,8 @@ from strangler_proxy.handover.beginning import begin
 from strangler_proxy.handover.claiming import claim_both, claim_patiently
 from strangler_proxy.handover.crossing import Crossing, crossing_over
 from strangler_proxy.handover.databases.port import (
+    AnyKind,
     Database,
-    DatabaseKind,
     Dialect,
     Session,
 )
@@ -290,7 +290,7 @@ class _Copied:
 
     database: Database
     claimed: Callable[[Session, str], None]
-    kind: DatabaseKind = field(init=False)
+    kind: AnyKind = field(init=False)
     shown: str = field(init=False)
 
     def __post_init__(self) -> None:

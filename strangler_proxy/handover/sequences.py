@@ -6,8 +6,6 @@ in either direction. With a margin it can be done before the cut-over's hold: wh
 hold is then to read that it still suffices.
 """
 
-from collections.abc import Iterator
-
 from strangler_proxy.handover.databases.mysql.sequences import MysqlNumbering
 from strangler_proxy.handover.databases.numbering import Generator, NumberingSql
 from strangler_proxy.handover.databases.port import Cell, Pair, Session, Side
@@ -29,26 +27,30 @@ def set_(pair: Pair, source: Session, target: Session, margin: int = 0) -> tuple
     Raises HandoverRefused when its numbers do not reach so far, LockBusy when readers of a table
     in MySQL do not end. Not to be called within a transaction.
     """
-    return tuple(_each(pair, source, target, margin))
-
-
-def _each(pair: Pair, source: Session, target: Session, margin: int) -> Iterator[str]:
-    sql = _SQL[target.dialect.kind]
+    sql, warnings = _SQL[target.dialect.kind], tuple[str, ...]()
     for cell, its in zip(pair.source.cells, pair.target.cells, strict=True):
-        generator = sql.generator(target, pair.target, its)
-        if generator is None:
+        if sql.generator(target, pair.target, its) is None:
             continue
-        given = _given(source, pair.source, cell)
-        where = f"{pair.target.table.name}.{its.name}"
-        if not generator.kept:
-            if given is not None and given > generator.last:
-                yield (
-                    f"{where} goes on from {generator.last}, though numbers up to {given} were "
-                    "given: it is no AUTOINCREMENT, so ids of deleted rows are given again"
-                )
-            continue
-        if given is not None:
-            _advance(sql, target, pair.target, generator, given + margin, where)
+        last = given(source, pair.source, cell)
+        if last is not None:
+            warnings += reach(pair.target, its, target, last, margin)
+    return warnings
+
+
+def reach(side: Side, cell: Cell, target: Session, number: int, margin: int = 0) -> tuple[str, ...]:
+    """Number this column's new rows above a number and `margin` more; as `set_` says."""
+    sql = _SQL[target.dialect.kind]
+    generator, where = sql.generator(target, side, cell), f"{side.table.name}.{cell.name}"
+    if generator is None:
+        return ()
+    if generator.kept:
+        _advance(sql, target, side, generator, number + margin, where)
+    elif number > generator.last:
+        return (
+            f"{where} goes on from {generator.last}, though numbers up to {number} were "
+            "given: it is no AUTOINCREMENT, so ids of deleted rows are given again",
+        )
+    return ()
 
 
 def _advance(
@@ -65,7 +67,7 @@ def _advance(
     sql.advance(target, side, generator, last)
 
 
-def _given(source: Session, side: Side, cell: Cell) -> int | None:
+def given(source: Session, side: Side, cell: Cell) -> int | None:
     """The largest number that the source ever gave or has; None when there is none."""
     generator = _SQL[source.dialect.kind].generator(source, side, cell)
     largest = source.scalar(f"SELECT max({cell.sql}) FROM {source.dialect.table(side.table.name)}")  # noqa: S608

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
-from strangler_proxy.handover.capture import Capture
+from strangler_proxy.handover import parts
 from strangler_proxy.handover.databases import open_database
 from strangler_proxy.handover.databases.port import Database, Pair, Session, TableName
 from strangler_proxy.handover.faults import HandoverRefused, LockBusy
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.naming import change_table, checkpoint_table
-from strangler_proxy.handover.pairing import pair_tables
+from strangler_proxy.handover.ports import CapturePort
 from strangler_proxy.handover.way import Owner, Way, forward
 
 
@@ -38,7 +38,7 @@ class Site:
     source: Session
     target: Session
     pairs: tuple[Pair, ...]
-    capture: Capture
+    capture: CapturePort
 
     @property
     def home(self) -> str | None:
@@ -65,7 +65,7 @@ class Site:
             source=self.target,
             target=self.source,
             pairs=back.pairs,
-            capture=Capture(back.source, back.move, [pair.source for pair in back.pairs]),
+            capture=parts.capture(back.source, back.move, [pair.source for pair in back.pairs]),
         )
 
 
@@ -102,15 +102,19 @@ def open_site(move: Move, ends: Ends, statement_s: float = 60.0) -> Iterator[Sit
         closing(ends.source.session(move.name, statement_s)) as source,
         closing(ends.target.session(move.name, statement_s)) as target,
     ):
-        pairs = pair_tables(move, source, target)
+        pairs = parts.pairs(move, ends.target, (source, target))
         _refuse_itself(pairs, ends)
-        capture = Capture(ends.source, move.name, [pair.source for pair in pairs])
+        capture = parts.capture(ends.source, move.name, [pair.source for pair in pairs])
         yield Site(move, ends, source, target, pairs, capture)
 
 
 def declared(move: Move) -> str:
     """A digest of what the move says of its tables; routes may change while it runs."""
     tables = move.model_dump(mode="json", include={"tables"})
+    for table in tables["tables"]:
+        for name in ("embed", "types"):  # a move begun by a version without them is still itself
+            if table[name] is None:
+                del table[name]
     text = json.dumps(tables, ensure_ascii=False)  # in order: parents and columns have one
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from strangler_proxy.handover import fingerprint, reverse
+from strangler_proxy.handover import fingerprint, parts, reverse
 from strangler_proxy.handover.beginning import refuse_ended
-from strangler_proxy.handover.databases.port import Session, TableName
 from strangler_proxy.handover.faults import HandoverFault, HandoverRefused
 from strangler_proxy.handover.ledger import last_verified, read_ledger, running_now
 from strangler_proxy.handover.loading.estimate import estimate
 from strangler_proxy.handover.move import Move
-from strangler_proxy.handover.naming import checkpoint_table
 from strangler_proxy.handover.ownership import (
     Ownership,
     ownership_beside,
@@ -109,7 +107,9 @@ def look(move: Move, ends: Ends, ledger: Path, wall: Callable[[], float] = time.
 
 
 def _look_at(site: Site, status: Status, wall: Callable[[], float]) -> None:
-    copied = _copied(site.target, site.move) if checkpoint_there(site.target, site.move) else {}
+    copied: dict[str, tuple[int, bool]] = {}
+    if checkpoint_there(site.target, site.move):
+        copied = parts.copied(site.move.name, site.pairs, site.target)
     for pair in site.pairs:
         source, target = str(pair.source.table.name), str(pair.target.table.name)
         rows, done = copied.get(f"{source} > {target}", (0, False))
@@ -144,12 +144,6 @@ def _look_at_fences(way: Way, seen: Site, status: Status) -> None:
     status.problems += [f"{each}: `strangler data start` makes it anew" for each in missing]
     if not (missing or status.owned.intent):
         status.problems += reverse.against(way, seen.source, seen.target)
-
-
-def _copied(target: Session, move: Move) -> dict[str, tuple[int, bool]]:
-    table = target.dialect.table(TableName(None, checkpoint_table(move.name)))
-    rows = target.rows(f"SELECT moved, moved_rows, done FROM {table}")  # noqa: S608
-    return {name: (int(count), bool(done)) for name, count, done in rows}
 
 
 def _verified(ledger: Path, stands: Standing) -> dict[str, Any] | None:

@@ -14,8 +14,9 @@ lost it cannot commit. It begins after the backfill.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from strangler_proxy.handover.capture import Capture, Entry
+from strangler_proxy.handover.capture import Entry
 from strangler_proxy.handover.databases import conversion
 from strangler_proxy.handover.databases.port import Dialect, Pair, Row, Session, Side
 from strangler_proxy.handover.faults import Clash, HandoverRefused
@@ -44,6 +45,16 @@ class _Changes:
     gone: list[Row]
 
 
+class Queue(Protocol):
+    """Where a tail takes entries from; see capture.Capture."""
+
+    def entries(self, session: Session, most: int) -> list[Entry]:
+        """Changes that wait."""
+
+    def forget(self, session: Session, entries: Sequence[Entry]) -> None:
+        """These are applied."""
+
+
 class Tail:
     """The tail of one move; both sessions are the mover's, and nobody else's meanwhile."""
 
@@ -51,12 +62,12 @@ class Tail:
         self,
         move: str,
         pairs: Sequence[Pair],
-        capture: Capture,
+        queue: Queue,
         source: Session,
         target: Session,
     ) -> None:
         self._pairs = {str(pair.source.table.name): pair for pair in pairs}
-        self._capture = capture
+        self._queue = queue
         self._source = source
         self._target = target
         target.claim(f"{move} tail")
@@ -80,14 +91,14 @@ class Tail:
                 # A row took over a unique value whose former owner changes in a later entry.
                 most *= 4
                 continue
-            self._capture.forget(self._source, entries)
+            self._queue.forget(self._source, entries)
             written = sum(len(each.rows) for each in changes)
             deleted = sum(len(each.gone) for each in changes)
             return Applied(len(entries), written, deleted, more)
 
     def _read(self, most: int) -> tuple[list[Entry], list[_Changes], bool]:
         with self._source.snapshot():
-            entries = self._capture.entries(self._source, most + 1)
+            entries = self._queue.entries(self._source, most + 1)
             more = len(entries) > most
             entries = entries[:most]
             keys: dict[str, dict[Row, None]] = {name: {} for name in self._pairs}

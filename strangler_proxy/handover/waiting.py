@@ -3,17 +3,17 @@
 from collections.abc import Callable, Collection
 from contextlib import closing
 
-from strangler_proxy.handover.capture import Capture
 from strangler_proxy.handover.databases import conversion
 from strangler_proxy.handover.databases.keys import decode
 from strangler_proxy.handover.databases.port import Pair, Row, Session
 from strangler_proxy.handover.faults import HandoverRefused
+from strangler_proxy.handover.ports import CapturePort
 
 _BATCH = 1_000
 
 
 def waiting_keys(
-    capture: Capture, session: Session
+    capture: CapturePort, session: Session
 ) -> Callable[[Pair, Collection[Row]], Collection[Row]]:
     """What tells which of these neutral keys of a table have entries now; see verify.Pending.
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from strangler_proxy.handover.capture import Capture
+from strangler_proxy.handover import parts
 from strangler_proxy.handover.databases.port import Cell, Column, Database, Kind, Pair, Side
 from strangler_proxy.handover.faults import HandoverRefused
-from strangler_proxy.handover.fence import Fence
 from strangler_proxy.handover.pairing import _merges
+from strangler_proxy.handover.ports import CapturePort, FencePort
 
 _ROUNDED = (Kind.DECIMAL, Kind.TIMESTAMP, Kind.TIME)
 
@@ -45,17 +45,17 @@ class Way:
         """The other direction; turned twice it is this one again."""
         return Way(self.move, self.owner.other, self.target, self.source, self.back, self.pairs)
 
-    def reverse_capture(self) -> Capture:
+    def reverse_capture(self) -> CapturePort:
         """What will capture the changes at the target, once it is the owner."""
-        return Capture(self.target, self.move, [pair.source for pair in self.back])
+        return parts.capture(self.target, self.move, [pair.source for pair in self.back])
 
-    def source_fence(self) -> Fence:
+    def source_fence(self) -> FencePort:
         """The fence of the owner's tables."""
-        return Fence(self.source, self.move, [pair.source for pair in self.pairs])
+        return parts.fence(self.source, self.move, [pair.source for pair in self.pairs])
 
-    def target_fence(self) -> Fence:
+    def target_fence(self) -> FencePort:
         """The fence of the tables that follow: shut until they are the owner's."""
-        return Fence(self.target, self.move, [pair.target for pair in self.pairs])
+        return parts.fence(self.target, self.move, [pair.target for pair in self.pairs])
 
 
 def forward(move: str, source: Database, target: Database, pairs: Sequence[Pair]) -> Way:

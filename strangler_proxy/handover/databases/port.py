@@ -30,6 +30,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 Row = tuple[Any, ...]
 Convert = Callable[[Any], Any]
 DatabaseKind = Literal["sqlite", "postgresql", "mysql"]
+"""Those that speak SQL."""
+AnyKind = Literal["sqlite", "postgresql", "mysql", "mongodb"]
 
 
 class Kind(StrEnum):
@@ -298,9 +300,12 @@ class Session(Protocol):
 class Database(Protocol):
     """A database that can be connected to, as often as needed, from any thread."""
 
-    kind: DatabaseKind
     shown: str
     """Its URL for people, without the password."""
+
+    @property
+    def kind(self) -> AnyKind:
+        """Which it is."""
 
     @property
     def dialect(self) -> Dialect:

@@ -6,7 +6,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from strangler_proxy.handover.databases.port import Database
 from strangler_proxy.handover.faults import HandoverRefused
 
-_KNOWN = "sqlite:///path, postgresql://user@host/database or mysql://user@host/database"
+_KNOWN = (
+    "sqlite:///path, postgresql://user@host/database, mysql://user@host/database or "
+    "mongodb://user@host/database"
+)
+_EXTRA = {"postgres": "postgresql", "mariadb": "mysql"}
 
 
 def open_database(url: str) -> Database:
@@ -22,8 +26,10 @@ def open_database(url: str) -> Database:
             return _postgresql(url)
         if scheme in ("mysql", "mariadb"):
             return _mysql(url)
+        if scheme == "mongodb":
+            return _mongodb(url)
     except ModuleNotFoundError as fault:
-        kind = "postgresql" if scheme.startswith("postgres") else "mysql"
+        kind = _EXTRA.get(scheme, scheme)
         raise HandoverRefused(
             f"the driver for {kind} is not installed ({fault.name}): "
             f"pip install 'strangler-proxy[{kind}]'"
@@ -63,6 +69,16 @@ def _mysql(url: str) -> Database:
         options=dict(parse_qsl(parts.query)),
         shown=_shown(url),
     )
+
+
+def _mongodb(url: str) -> Database:
+    from strangler_proxy.handover.databases.mongodb import MongoDatabase
+    from strangler_proxy.handover.databases.mongodb.client import PymongoStore
+
+    shown, name = _shown(url), unquote(urlsplit(url).path.lstrip("/"))
+    if not name:
+        raise HandoverRefused(f"{shown} names no database: write mongodb://user@host/database")
+    return MongoDatabase(lambda statement_s: PymongoStore(url, name, shown, statement_s), shown)
 
 
 def _shown(url: str) -> str:

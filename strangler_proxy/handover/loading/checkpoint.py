@@ -73,5 +73,12 @@ class Checkpoints:
         )
 
 
+def copied_rows(session: Session, move: str) -> dict[str, tuple[int, bool]]:
+    """Rows copied so far, and whether all are, by `source > target`; the table is there."""
+    table = session.dialect.table(TableName(None, checkpoint_table(move)))
+    rows = session.rows(f"SELECT moved, moved_rows, done FROM {table}")  # noqa: S608
+    return {name: (int(count), bool(done)) for name, count, done in rows}
+
+
 def _name(pair: Pair) -> str:
     return f"{pair.source.table.name} > {pair.target.table.name}"

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from contextlib import closing
 
-from strangler_proxy.handover.capture import Capture
 from strangler_proxy.handover.databases import keys
 from strangler_proxy.handover.databases.port import Database, Pair, Row
+from strangler_proxy.handover.ports import CapturePort
 
 
-def left_to(capture: Capture, source: Database) -> Callable[[Pair, Row], None]:
+def left_to(capture: CapturePort, source: Database) -> Callable[[Pair, Row], None]:
     """What enters a row's raw key among the captured changes, as if the row had changed.
 
     Committed when it returns. The same key may come twice; the tail takes it once.

@@ -151,7 +151,8 @@ class Sides:
 
     def of(self, pair: Pair) -> Asked:
         """Both sides of this pair."""
-        spelled = statements.spellings(pair, (self._databases[0].kind, self._databases[1].kind))
+        kinds = self._databases[0].dialect.kind, self._databases[1].dialect.kind
+        spelled = statements.spellings(pair, kinds)
         native = statements.hashed(pair) if self._native else ()
         one, other = (
             SideReader(session, Statements(session.dialect, side, spelled, native))
@@ -195,7 +196,7 @@ def _opened(database: Database, statement_s: float) -> Session:
 
 
 def _prepare(database: Database, session: Session) -> None:
-    for statement in SESSION[database.kind]:
+    for statement in SESSION[session.dialect.kind]:
         session.execute(statement)
     if database.kind == "sqlite":
         register(session.raw)

@@ -43,7 +43,9 @@ class Limits:
 
 
 @dataclass(slots=True)
-class _Tally:
+class Tally:
+    """What a verification has looked at and found so far."""
+
     limits: Limits
     began: float
     chunks: int = 0
@@ -54,15 +56,18 @@ class _Tally:
     stale: int = 0
 
     def add(self, found: Sequence[Difference]) -> None:
+        """These differ; the first `listed` are kept."""
         self.kept += found[: self.limits.listed - len(self.kept)]
         self.total += len(found)
         self.stale += sum(difference.stale for difference in found)
 
     @property
     def full(self) -> bool:
+        """Whether so many differ that nobody wants to know of more."""
         return self.total >= self.limits.most
 
     def report(self) -> Report:
+        """All of it."""
         return Report(
             rows=self.rows.total(),
             chunks=self.chunks,
@@ -82,7 +87,7 @@ class Verifier:
     def __init__(self, source: Database, target: Database, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._source = source
-        self._kinds = source.kind, target.kind
+        self._kinds = source.dialect.kind, target.dialect.kind
         self._sides = Sides(source, target, self.limits.statement_s)
 
     def __enter__(self) -> Self:
@@ -155,7 +160,7 @@ class Verifier:
         return tally.report()
 
     def _suspects(
-        self, pair: Pair, asked: Asked, tally: _Tally, progress: Progress | None
+        self, pair: Pair, asked: Asked, tally: Tally, progress: Progress | None
     ) -> Iterator[list[Suspect]]:
         name, (one, other) = pair.source.table.name, self._kinds
         cutter = int(_CUTS_CHEAPLY.index(other) < _CUTS_CHEAPLY.index(one))
@@ -174,8 +179,8 @@ class Verifier:
         named = dict(zip(neutral, raw_keys, strict=True))
         return [Suspect(key, (tuple(raw), None)) for key, raw in named.items()]
 
-    def _begun(self) -> _Tally:
-        return _Tally(self.limits, time.monotonic())
+    def _begun(self) -> Tally:
+        return Tally(self.limits, time.monotonic())
 
     def _patience(self, pending: Pending | None, tail: Tail | None) -> Patience:
         return Patience(pending, tail, self.limits.looks, self.limits.pause_s, time.sleep)

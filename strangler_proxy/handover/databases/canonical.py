@@ -242,7 +242,16 @@ def _postgresql(read: str, cell: Cell, spelling: Spelling) -> str:
             return f"encode({read}, 'hex')"
         case Kind.JSON if spelling.jsonb:
             return f"({cell.sql})::jsonb::text"
+        case Kind.UUID if declared not in ("", "uuid"):
+            # By || and not concat: NULL stays NULL.
+            return f"({' || '.join(_hyphened(_postgresql_digits(read, declared)))})"
     return f"({read})::text"
+
+
+def _postgresql_digits(value: str, declared: str) -> str:
+    if declared == "bytea":
+        return f"encode({value}, 'hex')"
+    return f"lower(replace({value}, '-', ''))"
 
 
 def _postgresql_float(value: str) -> str:

@@ -123,6 +123,19 @@ def after(first: Convert | None, then: Convert | None) -> Convert | None:
     return lambda value: then(first(value))
 
 
-def uuid_bytes(value: uuid.UUID) -> bytes:
-    """Its 16 bytes."""
+def uuid_writing(declared: str) -> Convert:
+    """How a column that is declared so keeps UUIDs: bytes, or text where there is room for hyphens.
+
+    SQLAlchemy's Uuid is CHAR(32) where a database has no type of its own.
+    """
+    if any(word in declared for word in ("binary", "blob", "bytea")):
+        return _uuid_bytes
+    return _uuid_digits if "(32)" in declared else str
+
+
+def _uuid_bytes(value: uuid.UUID) -> bytes:
     return value.bytes
+
+
+def _uuid_digits(value: uuid.UUID) -> str:
+    return value.hex

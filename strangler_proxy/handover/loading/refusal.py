@@ -2,6 +2,9 @@
 
 from strangler_proxy.handover.faults import Clash, HandoverRefused
 
+_MYSQL_VALUES = (1292,)
+"""Errors about a value that PyMySQL does not call DataError: 'Incorrect uuid value' and alike."""
+
 
 class RowsRefused(ValueError):
     """LOAD DATA skipped or altered rows, which only its warnings say."""
@@ -13,6 +16,8 @@ def is_refusal(fault: BaseException) -> bool:
     PEP 249 names the classes of drivers; each driver has its own of the same name.
     """
     if isinstance(fault, Clash | HandoverRefused | ValueError | ArithmeticError):
+        return True
+    if fault.args and fault.args[0] in _MYSQL_VALUES:
         return True
     names = {base.__name__ for base in type(fault).__mro__}
     return bool(names & {"IntegrityError", "DataError"})

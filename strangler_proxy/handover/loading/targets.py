@@ -131,7 +131,8 @@ def _copied(cell: Cell) -> bool:
         case Kind.BOOLEAN:
             return declared == "boolean"
         case Kind.UUID:
-            return declared == "uuid" or declared.startswith(("text", "character"))
+            text = declared.startswith(("text", "character")) and "(32)" not in declared
+            return declared == "uuid" or text
     return True
 
 

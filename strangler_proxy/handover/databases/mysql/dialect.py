@@ -96,7 +96,7 @@ def _writing(kind: Kind, column: Column) -> Convert | None:
     declared = column.declared
     match kind:
         case Kind.UUID:
-            return values.uuid_bytes if "binary" in declared or "blob" in declared else str
+            return values.uuid_writing(declared)
         case Kind.DECIMAL if column.scale is not None:
             return values.fitting(column.scale)
         case Kind.TIMESTAMP | Kind.TIME:

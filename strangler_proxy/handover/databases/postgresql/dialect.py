@@ -88,7 +88,7 @@ def _writing(kind: Kind, column: Column) -> Convert | None:
     declared = column.declared
     match kind:
         case Kind.UUID if declared != "uuid":
-            return values.uuid_bytes if declared == "bytea" else str
+            return values.uuid_writing(declared)
         case Kind.DECIMAL if column.scale is not None:
             return values.fitting(column.scale)
         case Kind.TIMESTAMP | Kind.TIME if column.scale is not None and column.scale < 6:

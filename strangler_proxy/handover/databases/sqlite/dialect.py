@@ -6,7 +6,6 @@ Julian calendar (to the millisecond) in a column declared as REAL.
 """
 
 import math
-import uuid
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -56,9 +55,8 @@ class SqliteDialect(Statements):
         if cell.kind == Kind.DECIMAL:
             return Writing("?", str if _declared(cell, "CHAR", "TEXT", "CLOB") else _numeric)
         if cell.kind == Kind.UUID:
-            # SQLAlchemy's Uuid is CHAR(32), the digits without hyphens.
-            text = _uuid_digits if _declared(cell, "32") else str
-            return Writing("?", _uuid_bytes if _declared(cell, "BLOB", "BINARY") else text)
+            declared = cell.column.declared if cell.column else ""
+            return Writing("?", values.uuid_writing(declared.lower()))
         return Writing("?", _WRITE.get(cell.kind))
 
     def captured_key(self, side: Side, row: str) -> str:
@@ -76,14 +74,6 @@ class SqliteDialect(Statements):
 def _declared(cell: Cell, *words: str) -> bool:
     declared = cell.column.declared.upper() if cell.column else ""
     return any(word in declared for word in words)
-
-
-def _uuid_digits(value: uuid.UUID) -> str:
-    return value.hex
-
-
-def _uuid_bytes(value: uuid.UUID) -> bytes:
-    return value.bytes
 
 
 def _integer(value: Any) -> int:

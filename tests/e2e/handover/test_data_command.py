@@ -414,7 +414,10 @@ def test_on_a_terminal_the_copy_has_a_bar_and_elsewhere_a_line_for_each_table(bl
     assert "posts: 3,000 rows, done\n" in plain
 
 
-@pytest.mark.parametrize("command", ["", "plan", "start", "status", "verify", "remove"])
+COMMANDS = ["plan", "start", "status", "verify", "cutover", "rollback", "retire", "remove"]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_has_examples_and_exit_codes(blog, command):
     helped = subprocess.run(
         [*COMMAND, *filter(None, [command]), "--help"],

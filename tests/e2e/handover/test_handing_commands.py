@@ -17,6 +17,7 @@ from tests.services import scratch_database
 from tests.wire_tools.proxy import until
 
 Make = Callable[..., Notes]
+pytestmark = pytest.mark.timeout(400)  # dozens of processes, on a machine that may be busy
 
 
 @pytest.fixture

@@ -60,3 +60,12 @@ def test_another_command_that_held_the_ledger_is_not_taken_for_a_mover():
 def test_times_are_those_of_the_records():
     now = standing(WHOLE[:5])
     assert (now.captured_at, now.copied_at, now.caught_up_at) == ("2", "3", "4")
+
+
+def test_a_retirement_is_begun_and_ended_and_tells_whether_tables_were_dropped():
+    begun = [BEGUN, {"kind": "copied", "at": "t"}, {"kind": "retiring", "at": "t"}]
+    assert standing(begun).phase is Phase.RETIREMENT
+    kept = standing([*begun, {"kind": "retired", "at": "t", "dropped": False}])
+    assert (kept.phase, kept.dropped) == (Phase.RETIRED, False)
+    gone = standing([*begun, {"kind": "retired", "at": "t", "dropped": True}])
+    assert gone.dropped

@@ -169,6 +169,11 @@ def lost(moved: Sequence[Pair], source: Session, target: Session) -> list[str]:
     return []
 
 
+def doubts(reverse: CapturePort, target: Session) -> tuple[str, ...]:
+    """Why there would be no way back, which does not keep a move from being begun."""
+    return reverse.missing(target) if _is_of_documents(target) else ()
+
+
 def _has_documents(database: Database) -> TypeGuard["MongoDatabase"]:
     return database.kind == "mongodb"
 

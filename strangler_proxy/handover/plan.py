@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from strangler_proxy.handover import parts
 from strangler_proxy.handover.databases.fences import fence_table
-from strangler_proxy.handover.databases.port import Pair
+from strangler_proxy.handover.databases.port import Database, Pair
+from strangler_proxy.handover.faults import HandoverRefused
 from strangler_proxy.handover.loading.estimate import estimate
 from strangler_proxy.handover.naming import change_table, checkpoint_table, mover_table
 from strangler_proxy.handover.ports import FencePort
@@ -43,6 +45,7 @@ class Plan:
     tables: tuple[PlannedTable, ...]
     source_creates: tuple[str, ...]
     target_creates: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def plan(site: Site) -> Plan:
@@ -52,6 +55,8 @@ def plan(site: Site) -> Plan:
     could watch.
     """
     way, name = site.way(), site.move.name
+    if lost := parts.lost(site.pairs, site.source, site.target):
+        raise HandoverRefused(lost)
     checkpoint = [] if checkpoint_there(site.target, site.move) else [checkpoint_table(name)]
     return Plan(
         name,
@@ -61,17 +66,18 @@ def plan(site: Site) -> Plan:
         tuple(_table(site, pair) for pair in site.pairs),
         tuple(_made(site, way.source_fence())),
         (
-            *(f"table {table}" for table in checkpoint),
+            *(f"{_noun(site.ends.target)} {table}" for table in checkpoint),
             *_made(site.owned_by(Owner.CANDIDATE), way.target_fence()),
         ),
+        parts.doubts(way.reverse_capture(), site.target),
     )
 
 
 def _made(side: Site, fence: FencePort) -> Iterator[str]:
     """What is not there yet of capture and fence at the source of this side."""
-    name = side.move.name
+    name, noun = side.move.name, _noun(side.ends.source)
     if not changes_there(side.source, side.move, side.home):
-        yield f"table {change_table(name)}"
+        yield f"{noun} {change_table(name)}"
         if side.ends.source.kind == "sqlite":
             yield f"table {mover_table(name)}"
     missing = side.capture.missing(side.source)
@@ -81,7 +87,12 @@ def _made(side: Site, fence: FencePort) -> Iterator[str]:
         if count:
             yield f"{count} triggers on {table}"
     if fence.missing(side.source):
-        yield f"table {fence_table(name)} and its triggers"
+        what = {"table": "triggers"}.get(noun, "validators")
+        yield f"{noun} {fence_table(name)} and its {what}"
+
+
+def _noun(database: Database) -> str:
+    return "collection" if database.kind == "mongodb" else "table"
 
 
 def _table(site: Site, pair: Pair) -> PlannedTable:

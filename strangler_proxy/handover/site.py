@@ -83,6 +83,8 @@ def open_ends(move: Move, environ: Mapping[str, str] = os.environ) -> Ends:
             continue
         try:
             found.append(open_database(url))
+            if side == "source" and found[-1].kind == "mongodb":
+                reasons.append(f"{variable}: a MongoDB is a move's target alone, and no source")
         except HandoverRefused as refused:
             reasons += [f"{variable}: {sentence}" for sentence in refused.sentences]
         except ValueError as fault:

@@ -131,6 +131,7 @@ def plan_lines(plan: "Plan") -> list[str]:
     ):
         told = ", ".join(made) or "nothing more: it is there"
         lines.append(f"to be created at the {side} ({where}): {told}")
+    lines += [f"no cut-over yet: {warning}" for warning in plan.warnings]
     return lines
 
 

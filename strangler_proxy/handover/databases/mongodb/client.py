@@ -4,8 +4,9 @@ Reads go to the primary and see what a majority has; so they see all that the st
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import pymongo
@@ -110,16 +111,14 @@ class PymongoStore:
             return list(self._database[collection].find({"$or": [{path: each} for each in values]}))
 
     def scan(self, collection: str, batch: int) -> Iterator[list[Document]]:
-        """By pages behind the last `_id`, so that no cursor is kept open."""
-        after: list[Any] = []
-        while True:
-            wanted = {"_id": {"$gt": after[0]}} if after else {}
-            with self._asking():
-                found = list(self._database[collection].find(wanted).sort("_id", 1).limit(batch))
-            if not found:
-                return
-            yield list(found)
-            after = [found[-1]["_id"]]
+        """By a cursor of the server's, which it keeps for some minutes between two batches."""
+        with closing(self._database[collection].find(batch_size=batch)) as cursor:
+            while True:
+                with self._asking():
+                    found: list[Document] = list(islice(cursor, batch))
+                if not found:
+                    return
+                yield found
 
     def largest(self, collection: str, path: str) -> Any:
         """By its index, where there is one."""

@@ -64,7 +64,7 @@ class Store(Protocol):
         """Whole documents with one of these at the path: a field, or one of an array's elements."""
 
     def scan(self, collection: str, batch: int) -> Iterator[list[Document]]:
-        """All documents, in the order of `_id`."""
+        """All documents that are there throughout, in whatever order."""
 
     def largest(self, collection: str, path: str) -> Any:
         """The greatest value at a path; None where there is none."""

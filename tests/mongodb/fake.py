@@ -42,6 +42,7 @@ class FakeServer:
     _indexes: dict[str, set[str]] = field(default_factory=dict)
     _log: list[Changed] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def database(self, lease_s: float = 12.0) -> MongoDatabase:
         """As a move opens it."""
@@ -71,8 +72,8 @@ class FakeServer:
 
     @contextmanager
     def transaction(self) -> Iterator[FakeServer]:
-        """One whose locks are kept to its end; collMod waits for it."""
-        with self._lock:
+        """One that has written and not ended: collMod waits for it."""
+        with self._writing:
             yield self
 
     def drop(self, collection: str) -> None:
@@ -212,12 +213,11 @@ class FakeStore:
 
     def set_rule(self, collection: str, rule: Document, wait_s: float) -> None:
         self._asked("set_rule", collection)
-        if not self._server._lock.acquire(timeout=wait_s):
+        if not self._server._writing.acquire(timeout=wait_s):
             raise LockBusy(f"{collection} is being written")
-        try:
+        with self._server._lock:
             self._server._rules[collection] = dict(rule)
-        finally:
-            self._server._lock.release()
+        self._server._writing.release()
 
     def position(self) -> Document:
         self._asked("position", "")

@@ -109,7 +109,8 @@ class RowTail:
             documents |= _keyed(elsewhere, root)
             missing.append(gone)
         changes = [_Changes(tree.root.target, [], [key for key in keys if key not in documents])]
-        changes[0].rows.extend(root.row(found) for found in documents.values())
+        for found in documents.values():
+            changes[0].rows.extend(source.documents.rows(found, root))
         for child, shape, gone in zip(tree.children, shapes, missing, strict=True):
             rows = [
                 row for each in documents.values() for row in source.documents.rows(each, shape)

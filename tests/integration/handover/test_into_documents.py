@@ -227,16 +227,16 @@ class Killed(BaseException):
 
 def test_killed_between_the_documents_and_their_checkpoint(faked: Blog, server: FakeServer) -> None:
     faked.fill(500, comments_each=1)
-    deaths = iter([2, 3])
+    left = 0
 
     def die_behind_a_page(statement: str, collection: str) -> None:
-        if (statement, collection) == ("put", f"strangler_{NAME}_checkpoint"):
-            left[0] -= 1
-            if not left[0]:
-                raise Killed
+        nonlocal left
+        left -= (statement, collection) == ("put", f"strangler_{NAME}_checkpoint")
+        if not left:
+            raise Killed
 
-    for left in ([count] for count in deaths):
-        server.watched = die_behind_a_page
+    server.watched = die_behind_a_page
+    for left in (3, 1):  # noqa: B007 - counted down above
         with pytest.raises(Killed):
             faked.run()
     server.watched = lambda statement, collection: None

@@ -27,6 +27,7 @@ from strangler_proxy.handover.writers import (
 
 _MOST = 20_000  # entries; a watch holds their numbers in memory
 _LOOKED_S = 0.05
+_NAMELESS = {"sqlite": "SQLite", "mongodb": "MongoDB"}
 _SLACK_S = 0.5
 
 
@@ -38,8 +39,9 @@ def seen(site: Site, owner: Owner) -> Report:
     at = site.owned_by(owner)
     if at.capture.notes_writers(at.source):
         return judge_seen(at.capture.writers(at.source), site.move.writers, owner.value)
-    if at.ends.source.kind == "sqlite":
-        told = "SQLite does not tell who writes; a rehearsal shows whether a proxy is bypassed"
+    if at.ends.source.kind in _NAMELESS:
+        name = _NAMELESS[at.ends.source.kind]
+        told = f"{name} does not tell who writes; a rehearsal shows whether a proxy is bypassed"
     else:
         told = f"who writes is noted once `strangler data start {site.move.name}` is run again"
     return Report((), (told,))

@@ -140,6 +140,15 @@ def number(pair: Pair, source: Session, target: Session, margin: int) -> tuple[s
     return sequences.set_(pair, source, target, margin)
 
 
+def copied_alone(moved: Sequence[Pair], target: Session) -> Sequence[Pair]:
+    """The tables whose rows are counted: what is embedded comes along with others."""
+    if _is_of_documents(target):
+        from strangler_proxy.handover.databases.mongodb.side import trees
+
+        return [tree.root for tree in trees(moved)]
+    return moved
+
+
 def copied(move: str, moved: Sequence[Pair], target: Session) -> dict[str, tuple[int, bool]]:
     """Rows copied so far, and whether all are, by `source > target`; the checkpoint is there."""
     if _is_of_documents(target):

@@ -110,7 +110,7 @@ def _look_at(site: Site, status: Status, wall: Callable[[], float]) -> None:
     copied: dict[str, tuple[int, bool]] = {}
     if checkpoint_there(site.target, site.move):
         copied = parts.copied(site.move.name, site.pairs, site.target)
-    for pair in site.pairs:
+    for pair in parts.copied_alone(site.pairs, site.target):
         source, target = str(pair.source.table.name), str(pair.target.table.name)
         rows, done = copied.get(f"{source} > {target}", (0, False))
         guessed = estimate(site.source, pair.source.table)
@@ -137,12 +137,14 @@ def _look_at_fences(way: Way, seen: Site, status: Status) -> None:
     """Both are there since the first copy was done; a cut-over under way changes them."""
     sides = ((way.owner, way.source_fence(), seen.source),
              (way.owner.other, way.target_fence(), seen.target))  # fmt: skip
-    missing = list(way.reverse_capture().missing(seen.target))
+    doubts = parts.doubts(way.reverse_capture(), seen.target)
+    status.problems += doubts
+    missing = [each for each in way.reverse_capture().missing(seen.target) if each not in doubts]
     for side, fence, session in sides:
         status.fences[side] = str(fence.state(session).standing)
         missing += fence.missing(session)
     status.problems += [f"{each}: `strangler data start` makes it anew" for each in missing]
-    if not (missing or status.owned.intent):
+    if not (missing or doubts or status.owned.intent):
         status.problems += reverse.against(way, seen.source, seen.target)
 
 

@@ -59,7 +59,8 @@ class FakeServer:
     def write(self, collection: str, document: Document) -> None:
         """Insert or replace a document, as an application does."""
         with self._lock:
-            needed = self._rules.get(collection, {}).get("$jsonSchema", {}).get("required", [])
+            validator = self._rules.get(collection, {}).get("validator", {})
+            needed = validator.get("$jsonSchema", {}).get("required", [])
             if any(name not in document for name in needed):
                 raise WriteRefused(f"Document failed validation: missing {needed}")
             self._keep(collection, document)
@@ -87,9 +88,14 @@ class FakeServer:
         """A unique index of the service's."""
         self._unique.setdefault(collection, set()).add(path)
 
-    def rule(self, collection: str, rule: Document) -> None:
+    def rule(self, collection: str) -> Document:
+        """Its validator, level and action."""
+        return self._rules.get(collection, {})
+
+    def set_rule(self, collection: str, validator: Document) -> None:
         """A validator of the service's."""
-        self._rules[collection] = dict(rule)
+        rule = {"validator": validator, "validationLevel": "moderate", "validationAction": "error"}
+        self._rules[collection] = rule
 
     def indexes(self, collection: str) -> set[str]:
         """Names of indexes that are there."""

@@ -173,7 +173,8 @@ class RuleFence:
     def _rule(self, collection: str) -> Document:
         """No document has this field; who is refused reads its name in the error's details."""
         told = has_moved(self._move, TableName(None, collection))
-        return {"$jsonSchema": {"required": [told]}}
+        validator = {"$jsonSchema": {"required": [told]}}
+        return {"validator": validator, "validationLevel": "strict", "validationAction": "error"}
 
     def _set(self, session: MongoSession, standing: Standing, until: float = 0.0) -> None:
         session.put(self._kept, [{"_id": 1, "state": str(standing), "until": until}])

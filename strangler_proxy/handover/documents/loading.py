@@ -193,7 +193,6 @@ def copied_documents(
         kept = session.kept(checkpoint_table(move), _name(tree.root)) or {}
         done = bool(kept.get("done"))
         found[_name(tree.root)] = (int(kept.get("rows", 0)), done)
-        found |= {_name(child): (0, done) for child in tree.children}
     return found
 
 

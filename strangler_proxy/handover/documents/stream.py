@@ -31,6 +31,7 @@ from strangler_proxy.handover.writers import Writer
 
 _ENDS = "dropped or renamed, which names no documents: start its move again"
 _COUNTED = 10_000
+_KEPT_S = 30.0  # how old a mark may grow while nothing changes
 
 
 class StreamCapture:
@@ -43,6 +44,7 @@ class StreamCapture:
         self._roots = {side.collection: Shape(side) for side in self._sides if not side.array}
         self.changes = change_table(move)
         """The collection that keeps the mark."""
+        self._kept_at = time.monotonic()
 
     def install(
         self,
@@ -137,8 +139,9 @@ class StreamCapture:
         mark: Document = kept["mark"]
         found, behind = at.store.changes(list(self._roots), mark, most)
         _refuse_ended(found)
-        if not found and behind != mark:
+        if not found and time.monotonic() - self._kept_at > _KEPT_S:
             at.put(self.changes, [{"_id": 1, "mark": behind}])  # or the oplog outgrows it
+            self._kept_at = time.monotonic()
         return found
 
 

@@ -231,12 +231,13 @@ def test_killed_between_the_documents_and_their_checkpoint(faked: Blog, server: 
 
     def die_behind_a_page(statement: str, collection: str) -> None:
         nonlocal left
-        left -= (statement, collection) == ("put", f"strangler_{NAME}_checkpoint")
-        if not left:
-            raise Killed
+        if (statement, collection) == ("put", f"strangler_{NAME}_checkpoint"):
+            left -= 1
+            if not left:
+                raise Killed
 
-    server.watched = die_behind_a_page
-    for left in (3, 1):  # noqa: B007 - counted down above
+    server.watched = die_behind_a_page  # the first page is there, and nobody has noted it
+    for left in (3, 2):  # noqa: B007 - counted down above
         with pytest.raises(Killed):
             faked.run()
     server.watched = lambda statement, collection: None
@@ -244,7 +245,7 @@ def test_killed_between_the_documents_and_their_checkpoint(faked: Blog, server: 
     faked.source.execute("DELETE FROM posts WHERE id = 3")
     assert faked.run() is Ending.CAUGHT_UP
     assert len(server.all("posts")) == 499
-    assert faked.follower.pages[-1].rows == 500
+    assert faked.follower.pages[-1].rows == 499, "the first page is counted once"
     assert faked.verify().agrees
 
 

@@ -169,14 +169,14 @@ def test_a_collection_that_was_dropped_ends_the_mover_with_a_sentence(
 def test_the_service_s_own_validator_is_there_again_once_it_may_write(
     place, server: FakeServer, tmp_path: Path
 ) -> None:
-    own = {"$jsonSchema": {"required": ["title"]}}
-    server.rule("posts", own)
+    server.set_rule("posts", {"$jsonSchema": {"required": ["title"]}})
+    own = server.rule("posts")
     blog = Handed(place("sqlite"), server.database(), tmp_path)
     blog.fill(2)
     blog.run()
-    assert server._rules["posts"] != own
+    assert server.rule("posts") != own
     blog.cut()
-    assert server._rules["posts"] == own
+    assert server.rule("posts") == own
 
 
 def test_ids_go_on_from_where_the_other_side_was(blog: Handed, server: FakeServer) -> None:

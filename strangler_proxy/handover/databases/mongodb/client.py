@@ -3,6 +3,7 @@
 Reads go to the primary and see what a majority has; so they see all that the stream has told.
 """
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ import pymongo
 from bson import CodecOptions
 from bson.binary import UuidRepresentation
 from bson.raw_bson import RawBSONDocument
-from pymongo import DeleteOne, MongoClient, ReadPreference, UpdateOne
+from pymongo import DeleteOne, MongoClient, ReadPreference, ReturnDocument, UpdateOne
 from pymongo import errors as driver
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -34,6 +35,13 @@ CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 _BUSY = (24, 46, 50, 112, 202, 262)  # locks, time limits, write conflicts
 _LOST_MARK = (136, 260, 280, 286)
 _LOOK_MS = 20
+_CLOCK = "strangler_clock"
+RULE = ("validator", "validationLevel", "validationAction")
+NO_RULE: Document = {
+    "validator": {},
+    "validationLevel": "strict",
+    "validationAction": "error",
+}
 _MOVED = {"insert", "update", "replace", "delete"}
 
 
@@ -56,6 +64,8 @@ class PymongoStore:
                 write_concern=WriteConcern(w="majority"),
                 read_concern=ReadConcern("majority"),
             )
+            # So what is read is at least as new as the last change that the stream has told.
+            self._session = self._client.start_session(causal_consistency=True)
         self.hello()
 
     def hello(self) -> Hello:
@@ -106,9 +116,12 @@ class PymongoStore:
             )
 
     def find(self, collection: str, path: str, values: Sequence[Any]) -> list[Document]:
-        """By $or, which uses the index as $in does, and which all that speak the protocol have."""
+        """`_id` by $in; elements by $or, which what only speaks the protocol has as well."""
+        wanted: dict[str, Any] = {"$or": [{path: each} for each in values]}
+        if path == "_id":
+            wanted = {path: {"$in": list(values)}}
         with self._asking():
-            return list(self._database[collection].find({"$or": [{path: each} for each in values]}))
+            return list(self._database[collection].find(wanted, session=self._session))
 
     def scan(self, collection: str, batch: int) -> Iterator[list[Document]]:
         """By a cursor of the server's, which it keeps for some minutes between two batches."""
@@ -156,56 +169,67 @@ class PymongoStore:
         """By listCollections."""
         with self._asking():
             found = list(self._database.list_collections(filter={"name": collection}))
-        options: Mapping[str, Any] = next(
-            (each.get("options", {}) for each in found if each["name"] == collection), {}
-        )
-        return dict(options.get("validator") or {})
+        told: list[Mapping[str, Any]] = [
+            each.get("options", {}) for each in found if each["name"] == collection
+        ]
+        return {name: each[name] for each in told for name in RULE if each.get(name)}
 
     def set_rule(self, collection: str, rule: Document, wait_s: float) -> None:
         """CollMod, which has the collection alone for a moment."""
         with self._told(), pymongo.timeout(wait_s):
-            self._database.command(
-                {
-                    "collMod": collection,
-                    "validator": dict(rule),
-                    "validationLevel": "strict",
-                    "validationAction": "error",
-                }
-            )
+            self._database.command({"collMod": collection, **NO_RULE, **rule})
 
     def position(self) -> Document:
-        """The time of an operation that a majority has: of a write of our own."""
-        with self._asking(), self._client.start_session(causal_consistency=True) as session:
-            self._database["strangler_clock"].update_one(
-                {"_id": 1}, {"$inc": {"n": 1}}, upsert=True, session=session
-            )
-            return {"since": session.operation_time}
+        """The time of a write of our own, which a majority has."""
+        self._marked()
+        return {"since": self._session.operation_time}
 
     def changes(
         self, collections: Sequence[str], mark: Document, most: int
     ) -> tuple[list[Changed], Document]:
-        """One look at the stream."""
+        """Up to a write of our own: an empty batch alone does not say that the stream has ended.
+
+        What was acknowledged before that write comes before it in the stream.
+        """
+        last, found = self._marked(), list[Changed]()
+        wanted = [{"$match": {"ns.coll": {"$in": [*collections, _CLOCK]}}}]
         start: dict[str, Any] = (
             {"start_at_operation_time": mark["since"]}
             if "since" in mark
             else {"start_after": mark["behind"]}
         )
-        wanted = [{"$match": {"ns.coll": {"$in": list(collections)}}}]
-        found: list[Changed] = []
+        deadline = time.monotonic() + self._statement_s
         with (
             self._asking(),
             self._database.watch(
-                wanted, max_await_time_ms=_LOOK_MS, batch_size=min(most, 1_000), **start
+                wanted, max_await_time_ms=_LOOK_MS, session=self._session, **start
             ) as stream,
         ):
-            while len(found) < most and (event := stream.try_next()) is not None:
-                found.append(_changed(event))
-            if not found and stream.resume_token:
-                return [], {"behind": stream.resume_token}
-        return found, found[-1].mark if found else mark
+            while len(found) < most:
+                event = stream.try_next()
+                if event is None and time.monotonic() > deadline:
+                    raise LockBusy(f"{self._shown}: the stream of changes is far behind")
+                if event and event.get("ns", {}).get("coll") != _CLOCK:
+                    found.append(_changed(event))
+                elif event and _ticks(event) >= last:
+                    return found, {"behind": event["_id"]}
+        return found, found[-1].mark
+
+    def _marked(self) -> int:
+        """A number that is in the stream from now on."""
+        with self._asking():
+            kept = self._database[_CLOCK].find_one_and_update(
+                {"_id": 1},
+                {"$inc": {"ticks": 1}},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+                session=self._session,
+            )
+        return int((kept or {})["ticks"])
 
     def close(self) -> None:
         """Hang up."""
+        self._session.end_session()
         self._client.close()
 
     @contextmanager
@@ -244,6 +268,12 @@ def _changed(event: Mapping[str, Any]) -> Changed:
     )
 
 
+def _ticks(event: Mapping[str, Any]) -> int:
+    """The number that a write to the clock has left, inserted or updated."""
+    fields = event.get("fullDocument") or event.get("updateDescription", {}).get("updatedFields")
+    return int((fields or {}).get("ticks", 0))
+
+
 def _at(found: Any, path: str) -> Iterator[Any]:
     name, _, rest = path.partition(".")
     value = found.get(name) if isinstance(found, Mapping) else None
@@ -255,7 +285,7 @@ def _at(found: Any, path: str) -> Iterator[Any]:
 
 
 def _fault(shown: str, fault: PyMongoError) -> HandoverFault:
-    code, told = getattr(fault, "code", None), str(fault)
+    code, told = getattr(fault, "code", None), str(fault).partition(" (configured timeouts")[0]
     if isinstance(fault, driver.BulkWriteError):
         first: Mapping[str, Any] = next(iter(fault.details.get("writeErrors", ())), {})
         code, told = first.get("code"), str(first.get("errmsg", told))
@@ -264,6 +294,8 @@ def _fault(shown: str, fault: PyMongoError) -> HandoverFault:
             return Clash(f"{shown}: {told}")
         case 26 | 27:
             return _Absent(f"{shown}: {told}")
+    if isinstance(fault, driver.ConnectionFailure):
+        return DatabaseUnreachable(f"{shown} cannot be used: {told}")
     if code in _BUSY or fault.timeout:
         return LockBusy(f"{shown} did not answer in time: {told}")
     if code in _LOST_MARK:
@@ -273,6 +305,4 @@ def _fault(shown: str, fault: PyMongoError) -> HandoverFault:
         )
     if isinstance(fault, driver.DocumentTooLarge):
         return HandoverRefused(f"{shown}: a document would be over 16 MB: {told}")
-    if isinstance(fault, driver.ConnectionFailure):
-        return DatabaseUnreachable(f"{shown} cannot be used: {told}")
     return HandoverFault(f"{shown}: {told}")

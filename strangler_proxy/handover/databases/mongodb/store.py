@@ -82,10 +82,10 @@ class Store(Protocol):
         """Take it away, if it is there."""
 
     def rule(self, collection: str) -> Document:
-        """The collection's validator, empty where it has none."""
+        """The collection's validator, validationLevel and -Action; empty where it has none."""
 
     def set_rule(self, collection: str, rule: Document, wait_s: float) -> None:
-        """Give it another validator, once whoever is writing it has ended: LockBusy if not then."""
+        """Give it another, once whoever is writing it has ended: LockBusy if that takes longer."""
 
     def position(self) -> Document:
         """A mark of the stream of changes: what is acknowledged from now on comes behind it."""
@@ -95,6 +95,7 @@ class Store(Protocol):
     ) -> tuple[list[Changed], Document]:
         """So many changes behind a mark, in their order, and the mark to go on from.
 
+        When they are fewer, there is none more that had been acknowledged when this was called.
         Only those that a majority has. HandoverRefused where the server does not know the mark any
         more.
         """

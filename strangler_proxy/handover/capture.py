@@ -5,8 +5,8 @@ commits from then on has its entries there, also one that began before: whatever
 table without its trigger had ended before the trigger was made. So a snapshot that begins later,
 together with the entries, misses nothing.
 
-Each trigger is made by itself and waits only a moment for writers, who would queue up behind it;
-then it lets them through and tries again. Killed in between, `install` and `remove` are run again.
+How triggers are made while writers are at work: installing.py. Killed in between, `install` and
+`remove` are run again.
 
 An entry also tells who made it, where the database knows (writers.py). What they say is kept when
 entries are forgotten.
@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from strangler_proxy.handover.databases.keys import decode
@@ -29,10 +28,13 @@ from strangler_proxy.handover.databases.port import Database, Row, Session, Side
 from strangler_proxy.handover.databases.postgresql.capture import PostgresqlCapture
 from strangler_proxy.handover.databases.sqlite.capture import SqliteCapture
 from strangler_proxy.handover.databases.triggers import CaptureSql, Installed, Trigger
-from strangler_proxy.handover.faults import HandoverRefused, LockBusy
+from strangler_proxy.handover.faults import HandoverRefused
+from strangler_proxy.handover.installing import PATIENCE, Installer, Lack, Patience, lacking
 from strangler_proxy.handover.naming import change_table
 from strangler_proxy.handover.writer_log import WriterLog
 from strangler_proxy.handover.writers import Writer, tallied
+
+__all__ = ["PATIENCE", "Backlog", "Capture", "Entry", "Patience"]
 
 _SQL: dict[str, CaptureSql] = {
     "sqlite": SqliteCapture(),
@@ -40,18 +42,6 @@ _SQL: dict[str, CaptureSql] = {
     "mysql": MysqlCapture(),
 }
 _DELETED_AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a trigger waits for writers, lets them through, and in all."""
-
-    lock_s: float = 1.0
-    pause_s: float = 1.0
-    whole_s: float = 60.0
-
-
-PATIENCE = Patience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +87,11 @@ class Capture:
         Raises LockBusy when writers keep a table all the time, HandoverRefused for tables whose
         changes no trigger could see.
         """
-        retry = _Retry(patience, clock, pause)
         with closing(self._database.session(statement_s=patience.lock_s)) as session:
-            retry(partial(self._run, session, self._sql.tables(self._move, self._home)))
-            retry(partial(self._upgrade, session))
-            wanted = self._wanted(session)
-            there = {each.name for each in self._installed(session) if each.fires}
-            for trigger in wanted:
-                if trigger.name not in there:
-                    retry(partial(self._run, session, trigger.create))
-            self._drop(session, retry, {trigger.name for trigger in wanted})
+            installer = Installer(session, self._sql.transactional, patience, clock, pause)
+            installer.run(self._sql.tables(self._move, self._home))
+            self._upgrade(session, installer)
+            installer.fit(self._wanted(session), self._installed)
 
     def upgrade(
         self,
@@ -119,7 +104,8 @@ class Capture:
         Another stays as it is. Raises LockBusy when writers keep the change table all the time.
         """
         with closing(self._database.session(statement_s=patience.lock_s)) as session:
-            _Retry(patience, clock, pause)(partial(self._upgrade, session))
+            installer = Installer(session, self._sql.transactional, patience, clock, pause)
+            self._upgrade(session, installer)
 
     def remove(
         self,
@@ -128,22 +114,19 @@ class Capture:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """Leave nothing of this capture, with the entries that still wait."""
-        retry = _Retry(patience, clock, pause)
         with closing(self._database.session(statement_s=patience.lock_s)) as session:
-            self._drop(session, retry, set())
+            installer = Installer(session, self._sql.transactional, patience, clock, pause)
+            installer.drop(self._installed(session))
             # Last: a trigger without its table would fail the writers.
-            drops = self._sql.drop_tables(session, self._move, self._home)
-            retry(partial(self._run, session, drops))
+            installer.run(self._sql.drop_tables(session, self._move, self._home))
 
     def missing(self, session: Session) -> tuple[str, ...]:
         """Triggers that are not there or do not fire for everybody, as sentences."""
-        there = {each.name: each.fires for each in self._installed(session)}
-        return tuple(
-            f"{trigger.table}: the trigger {trigger.name} "
-            + ("is switched off" if trigger.name in there else "is not there")
-            for trigger in self._wanted(session)
-            if not there.get(trigger.name)
-        )
+        return tuple(map(str, self.lacking(session)))
+
+    def lacking(self, session: Session) -> tuple[Lack, ...]:
+        """The same triggers, as values."""
+        return lacking(self._wanted(session), self._installed(session))
 
     def entries(self, session: Session, most: int) -> list[Entry]:
         """Changes that wait, lowest numbers first: not after any number, for low ones come late.
@@ -225,44 +208,15 @@ class Capture:
             parameters,
         )
 
-    def _upgrade(self, session: Session) -> None:
-        self._run(session, self._sql.add_writers(session, self._move, self._home))
+    def _upgrade(self, session: Session, installer: Installer) -> None:
+        # Asked anew at each try: what a try before has done is not done again.
+        def add() -> None:
+            installer.once(self._sql.add_writers(session, self._move, self._home))
+
+        installer.retry(add)
 
     def _wanted(self, session: Session) -> Sequence[Trigger]:
         return self._sql.triggers(session, self._move, self._home, self._sides)
 
     def _installed(self, session: Session) -> Sequence[Installed]:
         return self._sql.installed(session, self._move, self._home)
-
-    def _drop(self, session: Session, retry: "_Retry", keep: set[str]) -> None:
-        for each in self._installed(session):
-            if each.name not in keep:
-                retry(partial(self._run, session, each.drop))
-
-    def _run(self, session: Session, statements: Sequence[str]) -> None:
-        if not self._sql.transactional:
-            for statement in statements:
-                session.execute(statement)
-            return
-        with session.transaction():
-            for statement in statements:
-                session.execute(statement)
-
-
-class _Retry:
-    """Do something again while writers are in its way, with pauses in which they go on."""
-
-    def __init__(
-        self, patience: Patience, clock: Callable[[], float], pause: Callable[[float], None]
-    ) -> None:
-        self._patience, self._clock, self._pause = patience, clock, pause
-        self._deadline = clock() + patience.whole_s
-
-    def __call__(self, act: Callable[[], None]) -> None:
-        while True:
-            try:
-                return act()
-            except LockBusy:
-                if self._clock() + self._patience.pause_s > self._deadline:
-                    raise
-            self._pause(self._patience.pause_s)

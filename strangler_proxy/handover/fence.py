@@ -21,14 +21,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from strangler_proxy.handover.capture import PATIENCE, Patience, _Retry
 from strangler_proxy.handover.databases.fences import FenceSql, fence_table
 from strangler_proxy.handover.databases.mysql.fence import MysqlFence
 from strangler_proxy.handover.databases.port import Database, Session, Side, TableName
 from strangler_proxy.handover.databases.postgresql.fence import PostgresqlFence
 from strangler_proxy.handover.databases.sqlite.fence import SqliteFence
-from strangler_proxy.handover.databases.triggers import Installed
+from strangler_proxy.handover.databases.triggers import Installed, Trigger
 from strangler_proxy.handover.faults import HandoverRefused, LockBusy
+from strangler_proxy.handover.installing import PATIENCE, Installer, Patience, lacking
 
 _SQL: dict[str, FenceSql] = {
     "sqlite": SqliteFence(),
@@ -79,17 +79,12 @@ class Fence:
         When it returns, every transaction that wrote without looking at the fence has ended.
         Raises LockBusy when writers keep a table all the time.
         """
-        retry = _Retry(patience, clock, pause)
         with closing(self._database.session(self._move, patience.lock_s)) as session:
-            retry(partial(self._run, session, self._sql.tables(self._move, self._home)))
+            installer = Installer(session, self._sql.transactional, patience, clock, pause)
+            installer.run(self._sql.tables(self._move, self._home))
             # Its first state is there before any trigger asks for it.
-            retry(partial(self._begin, session, Standing.SHUT if shut else Standing.OPEN))
-            wanted = self._sql.triggers(session, self._move, self._home, self._sides)
-            there = {each.name for each in self._installed(session) if each.fires}
-            for trigger in wanted:
-                if trigger.name not in there:
-                    retry(partial(self._run, session, trigger.create))
-            self._drop(session, retry, {trigger.name for trigger in wanted})
+            installer.retry(partial(self._begin, session, Standing.SHUT if shut else Standing.OPEN))
+            installer.fit(self._wanted(session), self._installed)
 
     def remove(
         self,
@@ -98,25 +93,18 @@ class Fence:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """Leave nothing of this fence; whatever it said, writers pass."""
-        retry = _Retry(patience, clock, pause)
         # Not as the mover: in SQLite its mark is one of the tables that go.
         with closing(self._database.session(None, patience.lock_s)) as session:
-            self._drop(session, retry, set())
+            installer = Installer(session, self._sql.transactional, patience, clock, pause)
+            installer.drop(self._installed(session))
             # Last: a trigger without its table would fail the writers.
-            drops = self._sql.drop_tables(session, self._move, self._home)
-            retry(partial(self._run, session, drops))
+            installer.run(self._sql.drop_tables(session, self._move, self._home))
 
     def missing(self, session: Session) -> tuple[str, ...]:
         """What of the fence is not there or not at work, as sentences."""
         if not self._sql.there(session, self._move, self._home):
             return (f"{self._table}: the fence is not there",)
-        there = {each.name: each.fires for each in self._installed(session)}
-        return tuple(
-            f"{trigger.table}: the trigger {trigger.name} "
-            + ("is switched off" if trigger.name in there else "is not there")
-            for trigger in self._sql.triggers(session, self._move, self._home, self._sides)
-            if not there.get(trigger.name)
-        )
+        return tuple(map(str, lacking(self._wanted(session), self._installed(session))))
 
     def state(self, session: Session) -> FenceState:
         """How it stands by the database's clock; a fence that is not there is OPEN."""
@@ -228,19 +216,8 @@ class Fence:
                     raise
             time.sleep(_PAUSE_S)
 
+    def _wanted(self, session: Session) -> Sequence[Trigger]:
+        return self._sql.triggers(session, self._move, self._home, self._sides)
+
     def _installed(self, session: Session) -> Sequence[Installed]:
         return self._sql.installed(session, self._move, self._home)
-
-    def _drop(self, session: Session, retry: _Retry, keep: set[str]) -> None:
-        for each in self._installed(session):
-            if each.name not in keep:
-                retry(partial(self._run, session, each.drop))
-
-    def _run(self, session: Session, statements: Sequence[str]) -> None:
-        if not self._sql.transactional:
-            for statement in statements:
-                session.execute(statement)
-            return
-        with session.transaction():
-            for statement in statements:
-                session.execute(statement)

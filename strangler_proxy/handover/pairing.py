@@ -161,7 +161,7 @@ def _key_mistakes(tables: _Tables, key: list[tuple[Cell, Cell]]) -> Iterator[str
             yield f"{what} cannot be a key: values of kind {source.kind} are not found by equality"
         if source.column and source.column.declared.startswith("timestamp") and _zoneless(source):
             yield f"{what} cannot be a key: its text depends on the writer's time zone"
-        if source.kind == Kind.TEXT and _merges(target) and not _merges(source):
+        if source.kind == Kind.TEXT and merges(target) and not merges(source):
             collation = target.column.collation if target.column else ""
             yield (
                 f"{tables.target.name}.{target.name} compares by {collation}, which takes for one "
@@ -185,7 +185,7 @@ def _zoneless(cell: Cell) -> bool:
     return cell.sql.startswith("`")
 
 
-def _merges(cell: Cell) -> bool:
+def merges(cell: Cell) -> bool:
     """Whether different texts may be equal by the column's collation."""
     collation = (cell.column.collation or "" if cell.column else "").lower()
     declared = cell.column.declared if cell.column else ""

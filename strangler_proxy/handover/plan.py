@@ -1,5 +1,6 @@
 """What a move would do, from its tables as they are. Changes nothing."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -80,12 +81,9 @@ def _made(side: Site, fence: FencePort) -> Iterator[str]:
         yield f"{noun} {change_table(name)}"
         if side.ends.source.kind == "sqlite":
             yield f"table {mover_table(name)}"
-    missing = side.capture.missing(side.source)
-    for pair in side.pairs:
-        table = pair.source.table.name
-        count = sum(sentence.startswith(f"{table}: ") for sentence in missing)
-        if count:
-            yield f"{count} triggers on {table}"
+    lacking = Counter(each.table for each in side.capture.lacking(side.source))
+    for table, count in lacking.items():
+        yield f"{count} {'trigger' if count == 1 else 'triggers'} on {table}"
     if fence.missing(side.source):
         what = {"table": "triggers"}.get(noun, "validators")
         yield f"{noun} {fence_table(name)} and its {what}"

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 from strangler_proxy.handover.capture import PATIENCE, Backlog, Entry, Patience
 from strangler_proxy.handover.databases.port import Pair, Row, Session
 from strangler_proxy.handover.fence import FenceState
+from strangler_proxy.handover.installing import Lack
 from strangler_proxy.handover.tail import Applied
 from strangler_proxy.handover.verify import Pending, Report
 from strangler_proxy.handover.verify.recheck import Tail as RunsTail
@@ -50,6 +51,9 @@ class CapturePort(Protocol):
 
     def missing(self, session: Session) -> tuple[str, ...]:
         """Why changes are not seen, as sentences."""
+
+    def lacking(self, session: Session) -> tuple[Lack, ...]:
+        """Triggers that are not there or are switched off."""
 
     def entries(self, session: Session, most: int) -> list[Entry]:
         """Changes that wait."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from strangler_proxy.handover import parts
 from strangler_proxy.handover.databases.port import Cell, Column, Database, Kind, Pair, Side
 from strangler_proxy.handover.faults import HandoverRefused
-from strangler_proxy.handover.pairing import _merges
+from strangler_proxy.handover.pairing import merges
 from strangler_proxy.handover.ports import CapturePort, FencePort
 
 _ROUNDED = (Kind.DECIMAL, Kind.TIMESTAMP, Kind.TIME)
@@ -109,7 +109,7 @@ def _against(pair: Pair) -> Iterator[str]:
         if _written(source) and target.column and source.column:
             yield from _changed(pair, source, source.column, target.column)
     for source, target in zip(pair.source.key_cells, pair.target.key_cells, strict=True):
-        if source.kind == Kind.TEXT and _merges(source) and not _merges(target):
+        if source.kind == Kind.TEXT and merges(source) and not merges(target):
             yield (
                 f"{table.name}.{source.name} takes for one key what {pair.target.table.name}."
                 f"{target.name} keeps apart: give both a collation of the same kind"

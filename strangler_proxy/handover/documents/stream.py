@@ -26,6 +26,7 @@ from strangler_proxy.handover.databases.mongodb.side import Shape, is_document
 from strangler_proxy.handover.databases.mongodb.store import Changed, Document
 from strangler_proxy.handover.databases.port import Row, Session, Side
 from strangler_proxy.handover.faults import HandoverRefused
+from strangler_proxy.handover.installing import Lack
 from strangler_proxy.handover.naming import change_table
 from strangler_proxy.handover.writers import Writer
 
@@ -83,6 +84,10 @@ class StreamCapture:
             f"{at.shown} is no replica set, so it does not tell what changes and there would "
             "be no way back: make it one, of one server if need be",
         )
+
+    def lacking(self, session: Session) -> tuple[Lack, ...]:
+        """None: a stream has no triggers."""
+        return ()
 
     def begin(self, session: MongoSession) -> None:
         """Let the stream begin here; called while the collections are shut."""

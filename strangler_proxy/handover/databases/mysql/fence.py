@@ -28,11 +28,10 @@ from strangler_proxy.handover.databases.fences import (
     has_moved,
     is_fence_trigger,
 )
-from strangler_proxy.handover.databases.mysql.capture import (
-    _all_foreign_keys,
-    _paths,
-    _reached,
-    _same,
+from strangler_proxy.handover.databases.mysql.cascades import (
+    all_foreign_keys,
+    paths,
+    rows_reached,
 )
 from strangler_proxy.handover.databases.mysql.dialect import MysqlDialect
 from strangler_proxy.handover.databases.port import ForeignKey, Session, Side, TableName
@@ -78,7 +77,7 @@ class MysqlFence:
         self, session: Session, move: str, home: str | None, sides: Sequence[Side]
     ) -> Sequence[Trigger]:
         """Three for each table, and those that cascades need."""
-        keys = _all_foreign_keys(session, {str(side.table.name.schema) for side in sides})
+        keys = all_foreign_keys(session, {str(side.table.name.schema) for side in sides})
         fenced = {side.table.name for side in sides}
         made = []
         for side in sides:
@@ -130,12 +129,10 @@ def _of_cascades(
     keys: Mapping[TableName, Sequence[ForeignKey]],
 ) -> Iterator[Trigger]:
     for event in ("DELETE", "UPDATE"):
-        for path in _paths(side.table.name, keys, event):
+        for path in paths(side.table.name, keys, event):
             if path[-1][1].to in fenced:
                 continue  # it refuses its own writers
-            reached = _reached(side, path)
-            if event == "UPDATE":
-                reached += f" AND NOT ({_same(path[-1][1].to_columns)})"
+            reached = rows_reached(side, path, event)
             yield _trigger(move, home, path[-1][1].to, event, reached, side.table.name)
 
 

@@ -15,6 +15,7 @@ from typing import TextIO
 
 from scripts.torturing.choosing import Choosing
 from scripts.torturing.history import Kind, Operation, append
+from scripts.torturing.orphans import end_with_parent
 from scripts.torturing.writing import Writer
 
 EVERY_S = 0.03
@@ -54,4 +55,5 @@ def main(name: str, seed: str, history: Path, urls: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4:])

@@ -17,6 +17,7 @@ from typing import TextIO
 
 from scripts.torturing.choosing import Choosing
 from scripts.torturing.history import Kind, Operation, Outcome, append
+from scripts.torturing.orphans import end_with_parent
 
 PATIENCE_S = 30.0
 AFTER_FAILURE_S = 0.02
@@ -108,6 +109,7 @@ async def main(port: int, rate: float, count: int, seed: int, out: TextIO) -> No
 
 
 if __name__ == "__main__":
+    end_with_parent()
     with Path(sys.argv[5]).open("a", encoding="utf-8") as history:
         asyncio.run(
             main(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), history)

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.torturing.orphans import end_with_parent
 from strangler_proxy.handover import cutover, reverse
 from strangler_proxy.handover.capture import Capture, Entry
 from strangler_proxy.handover.crossing import Crossing, open_crossing
@@ -182,6 +183,7 @@ def compare(way: Way) -> Report:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     Mover(Plan(**json.loads(Path(sys.argv[1]).read_text("utf-8"))), stopping).run()

@@ -14,6 +14,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 
 from scripts.torturing.history import Kind, Outcome
+from scripts.torturing.orphans import end_with_parent
 from scripts.torturing.writing import Writer
 
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
@@ -60,5 +61,6 @@ async def main(url: str, port: int, threads: int) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

@@ -9,43 +9,31 @@ from pathlib import Path
 
 from strangler_proxy.config import ConfigError, Serve, edit_serve, load
 from strangler_proxy.config.edit import PreparedEdit, prepare_serve
+from strangler_proxy.handover.asked_proxy import NOT_TOLD, AskedProxy
 from strangler_proxy.handover.faults import HandoverRefused
 from strangler_proxy.handover.hold import HoldRefused, mixed, said
 from strangler_proxy.handover.patience import CALM_S, Patience
 from strangler_proxy.handover.way import Owner
-from strangler_proxy.running.client import ProxyUnreachable, Refused, Released, RunningProxy
+from strangler_proxy.running.client import RunningProxy
 
 
-class LocalProxy:
+class LocalProxy(AskedProxy):
     """See hold.Proxy."""
 
     def __init__(self, path: Path, routes: Sequence[str], patience: Patience | None = None) -> None:
-        self.name = str(path)
-        self._path, self._routes = path, tuple(routes)
-        self._running = RunningProxy(path)
-        self._patience = patience or Patience()
+        super().__init__(str(path), RunningProxy(path), routes, patience)
+        self._path = path
         self._prepared: PreparedEdit | None = None
 
     def prepare(self, to: Owner) -> None:
         """See Proxy."""
-        if not self._routes:
-            raise HandoverRefused("the move names no routes, so its writers cannot be held")
-        self._patience.end()
+        self._begin_preparing()
         try:
             self._running.status(CALM_S)
             self._refuse_mixed(to.other)
             self._prepared = prepare_serve(self._path, self._wanted(to))
-        except (Refused, ConfigError, ProxyUnreachable) as fault:
+        except NOT_TOLD as fault:
             raise HandoverRefused(str(fault)) from fault
-
-    def hold(self, seconds: float, drain_s: float) -> str:
-        """See Proxy."""
-        self._patience.begin(seconds)
-        try:
-            return self._running.hold(self._routes, seconds=seconds, drain_s=drain_s)
-        except (Refused, ProxyUnreachable, ConfigError) as fault:
-            self._patience.end()
-            raise HoldRefused(said(self.name, fault)) from fault
 
     def flip(self, hold: str) -> None:
         """See Proxy."""
@@ -54,7 +42,7 @@ class LocalProxy:
         try:
             self._prepared.apply()
             self._running.reload(hold, self._patience.share_s())
-        except (Refused, ProxyUnreachable, ConfigError, OSError) as fault:
+        except (*NOT_TOLD, OSError) as fault:
             raise HoldRefused(said(self.name, fault)) from fault
 
     def serve(self, owner: Owner) -> bool:
@@ -67,19 +55,10 @@ class LocalProxy:
                 edit_serve(self._path, wanted)
         except (ConfigError, OSError) as fault:
             raise HandoverRefused(f"{self.name} cannot be set to {owner}: {fault}") from fault
-        with suppress(ConfigError, Refused, ProxyUnreachable):
+        with suppress(*NOT_TOLD):
             self._running.reload(timeout_s=self._patience.share_s())
             return True
         return False
-
-    def release(self, hold: str) -> Released:
-        """See Proxy."""
-        try:
-            return self._running.release(hold, self._patience.share_s())
-        except (Refused, ProxyUnreachable, ConfigError) as fault:
-            raise HoldRefused(said(self.name, fault)) from fault
-        finally:
-            self._patience.end()
 
     def _wanted(self, owner: Owner) -> dict[str, Serve]:
         percent = {Owner.CONTROL: 0, Owner.CANDIDATE: 100}[owner]

@@ -8,50 +8,36 @@ once its routes were flipped back, or nobody waits for it any more.
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from strangler_proxy.config import ConfigError
+from strangler_proxy.handover.asked_proxy import NOT_TOLD, AskedProxy
 from strangler_proxy.handover.faults import HandoverRefused
 from strangler_proxy.handover.hold import HoldRefused, mixed, said
 from strangler_proxy.handover.patience import CALM_S, Patience
 from strangler_proxy.handover.way import Owner
-from strangler_proxy.running.client import ProxyUnreachable, Refused, Released, RunningProxy
+from strangler_proxy.running.client import RunningProxy
 from strangler_proxy.running.doors import AddressDoor
 
 
-class RemoteProxy:
+class RemoteProxy(AskedProxy):
     """See hold.Proxy. `url` is http://host:port or https://…, `token` what opens it."""
 
     def __init__(
         self, url: str, token: str, routes: Sequence[str], patience: Patience | None = None
     ) -> None:
-        self.name = url
-        self._routes = tuple(routes)
-        self._running = RunningProxy(AddressDoor(url, token))
-        self._patience = patience or Patience()
+        super().__init__(url, RunningProxy(AddressDoor(url, token)), routes, patience)
         self._to: Owner | None = None
 
     def prepare(self, to: Owner) -> None:
         """See Proxy."""
-        if not self._routes:
-            raise HandoverRefused("the move names no routes, so its writers cannot be held")
-        self._patience.end()
+        self._begin_preparing()
         try:
             reasons = tuple(self._reasons(to.other))
             if not reasons:
                 self._running.flip(self._routes, to, check=True, timeout_s=CALM_S)
-        except (Refused, ConfigError, ProxyUnreachable) as fault:
+        except NOT_TOLD as fault:
             raise HandoverRefused(said(self.name, fault)) from fault
         if reasons:
             raise HandoverRefused(reasons)
         self._to = to
-
-    def hold(self, seconds: float, drain_s: float) -> str:
-        """See Proxy."""
-        self._patience.begin(seconds)
-        try:
-            return self._running.hold(self._routes, seconds=seconds, drain_s=drain_s)
-        except (Refused, ProxyUnreachable, ConfigError) as fault:
-            self._patience.end()
-            raise HoldRefused(said(self.name, fault)) from fault
 
     def flip(self, hold: str) -> None:
         """See Proxy."""
@@ -61,24 +47,15 @@ class RemoteProxy:
             self._running.flip(
                 self._routes, self._to, hold=hold, timeout_s=self._patience.share_s()
             )
-        except (Refused, ProxyUnreachable, ConfigError) as fault:
+        except NOT_TOLD as fault:
             raise HoldRefused(said(self.name, fault)) from fault
 
     def serve(self, owner: Owner) -> bool:
         """See Proxy; one that cannot be reached serves on by its file, whatever that says."""
-        with suppress(Refused, ProxyUnreachable, ConfigError):
+        with suppress(*NOT_TOLD):
             self._running.flip(self._routes, owner, timeout_s=self._patience.share_s())
             return True
         return False
-
-    def release(self, hold: str) -> Released:
-        """See Proxy."""
-        try:
-            return self._running.release(hold, self._patience.share_s())
-        except (Refused, ProxyUnreachable, ConfigError) as fault:
-            raise HoldRefused(said(self.name, fault)) from fault
-        finally:
-            self._patience.end()
 
     def _reasons(self, owner: Owner) -> Iterator[str]:
         """Why its routes cannot be handed over from this side, a sentence for each."""

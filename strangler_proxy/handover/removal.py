@@ -39,7 +39,7 @@ def remove(move: Move, ends: Ends, ledger: Ledger) -> None:
         home, target_home = homes(move, standing, source, target)
         _refuse_shut(move, ends.source, home, source, standing)
         ledger.record(RecordKind.REMOVING)
-        drop_checkpoint(move, target)
+        parts.drop_checkpoint(move.name, target)
         clear(ends.source, move.name, home)
         clear(ends.target, move.name, target_home)
         ledger.record(RecordKind.REMOVED)
@@ -49,11 +49,6 @@ def clear(database: Database, move: str, home: str | None) -> None:
     """Take the fence and the capture of one side away; its writers pass."""
     parts.fence(database, move, [somewhere(home)]).remove()
     parts.capture(database, move, [somewhere(home)]).remove()
-
-
-def drop_checkpoint(move: Move, target: Session) -> None:
-    """How far the copy was is forgotten."""
-    parts.drop_checkpoint(move.name, target)
 
 
 def homes(

@@ -25,7 +25,7 @@ from strangler_proxy.handover.faults import HandoverRefused, LockBusy
 from strangler_proxy.handover.ledger import Ledger, read_ledger
 from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.ownership import ownership_beside, read_ownership
-from strangler_proxy.handover.removal import clear, drop_checkpoint, homes, somewhere
+from strangler_proxy.handover.removal import clear, homes, somewhere
 from strangler_proxy.handover.reverse import refuse_contradiction
 from strangler_proxy.handover.site import Ends, open_site
 from strangler_proxy.handover.standing import Phase, RecordKind, Standing, standing
@@ -161,7 +161,7 @@ class Retirement:
             _refuse(self._referred(control))
             home, new_home = homes(self.move, stands, control, candidate)
             clear(self.ends.target, name, new_home)
-            drop_checkpoint(self.move, candidate)
+            parts.drop_checkpoint(name, candidate)
             self.said("the new tables are free of all that the move had made there")
             # Its triggers may look at a moved table from another one, so they go before the table.
             parts.capture(self.ends.source, name, [somewhere(home)]).remove()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from strangler_proxy.handover import parts
+from strangler_proxy.handover.counted import counted
 from strangler_proxy.handover.databases.fences import fence_table
 from strangler_proxy.handover.databases.port import Database, Pair
 from strangler_proxy.handover.faults import HandoverRefused
@@ -83,7 +84,7 @@ def _made(side: Site, fence: FencePort) -> Iterator[str]:
             yield f"table {mover_table(name)}"
     lacking = Counter(each.table for each in side.capture.lacking(side.source))
     for table, count in lacking.items():
-        yield f"{count} {'trigger' if count == 1 else 'triggers'} on {table}"
+        yield f"{counted(count, 'trigger')} on {table}"
     if fence.missing(side.source):
         what = {"table": "triggers"}.get(noun, "validators")
         yield f"{noun} {fence_table(name)} and its {what}"

@@ -11,6 +11,8 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from strangler_proxy.handover.counted import counted
+
 MEMORY_S = 10.0  # the rate is that of about so long: steady, and soon right after a change
 
 
@@ -117,11 +119,11 @@ class Bars:
 
 def told(advance: Advance) -> str:
     """An advance in words: rows, rows a second, time left."""
-    words = [f"{advance.rows:,} rows"]
+    words = [counted(advance.rows)]
     if advance.done:
         return f"{words[0]}, done"
     if advance.total is not None:
-        words[0] = f"{advance.rows:,} of about {advance.total:,} rows"
+        words[0] = f"{advance.rows:,} of about {counted(advance.total)}"
     if advance.waiting:
         return f"{words[0]}, told to wait"
     if advance.rows_per_s:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from strangler_proxy.handover import bypassing, fingerprint, reverse
+from strangler_proxy.handover.counted import counted
 from strangler_proxy.handover.databases.port import Session
 from strangler_proxy.handover.faults import HandoverRefused
 from strangler_proxy.handover.hold import Proxy
@@ -161,7 +162,8 @@ def _triggers(what: str, missing: Sequence[str]) -> Check:
 def _lag(seen: Site, wall: Callable[[], float]) -> Check:
     backlog = seen.capture.backlog(seen.source)
     age_s = 0.0 if backlog.oldest_at is None else max(0.0, wall() - backlog.oldest_at)
-    says = f"{backlog.entries:,} changes wait, the oldest for {age_s:.1f} s"
+    says = counted(backlog.entries, "change waits", "changes wait")
+    says += f", the oldest for {age_s:.1f} s"
     few = backlog.entries <= MOST_WAITING
     return Check("lag", few, says if few else f"{says}: let `start` catch up first")
 
@@ -169,7 +171,7 @@ def _lag(seen: Site, wall: Callable[[], float]) -> Check:
 def _verified(told: Record | None) -> Check:
     if told is None:
         return Check("verified", True, "never; the cut-over verifies everything before its hold")
-    rows = f"{told.get('rows', 0):,} rows at {told.get('at')}"
+    rows = f"{counted(told.get('rows', 0))} at {told.get('at')}"
     if told.get("agrees"):
         return Check("verified", True, f"both sides agreed in {rows}")
     return Check(

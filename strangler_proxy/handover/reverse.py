@@ -4,6 +4,7 @@ The tail's own writes are the mover's and leave no entries, so forward and rever
 of it stays when a cut-over is undone: the tables that follow are shut, so nothing is captured.
 """
 
+from strangler_proxy.handover.counted import counted
 from strangler_proxy.handover.databases.port import Session
 from strangler_proxy.handover.deciding import disagreement
 from strangler_proxy.handover.faults import HandoverRefused
@@ -65,7 +66,8 @@ def _strange(way: Way, target: Session) -> str | None:
     waiting = way.reverse_capture().backlog(target).entries
     if not waiting:
         return None
+    changes = counted(waiting, "change was", "changes were")
     return (
-        f"{waiting} changes were made to the {way.owner.other}'s tables by others than the mover, "
-        "while they were not the owner's: verify, and repair what they did"
+        f"{changes} made to the {way.owner.other}'s tables by others than the mover, while they "
+        "were not the owner's: verify, and repair what they did"
     )

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from strangler_proxy.config.fields import Frozen, checked
+from strangler_proxy.handover.counted import counted
 
 OTHERS = "others"
 """Whom a change is counted for when its writer is one more than are kept."""
@@ -141,15 +142,11 @@ _WHY = (
 def _seen(writer: Writer) -> str:
     last = datetime.fromtimestamp(writer.last_at, UTC).isoformat(timespec="seconds")
     return (
-        f"{writer.name} was seen to write: {_changes(writer.changes)}, the last at "
+        f"{writer.name} was seen to write: {counted(writer.changes, 'change')}, the last at "
         f"{last.replace('+00:00', 'Z')}"
     )
 
 
 def _caught(caught: Caught) -> str:
     who = "somebody" if caught.name is None else caught.name or _REPLICATION
-    return f"{who} made {_changes(caught.changes)} to {caught.table}"
-
-
-def _changes(number: int) -> str:
-    return "1 change" if number == 1 else f"{number:,} changes"
+    return f"{who} made {counted(caught.changes, 'change')} to {caught.table}"

@@ -124,7 +124,7 @@ def _measured(one: CopyResult, made: _Made) -> Copy | None:
         connection.execute(f"DROP TABLE IF EXISTS {checkpoint_table(MOVE)}")
         connection.execute("CHECKPOINT")  # each begins with nothing of another's left to write
     try:
-        copy = _timed(one.contender.command(made.places))
+        copy = timed(one.contender.command(made.places))
     except (OSError, subprocess.SubprocessError) as fault:
         one.faults.append(str(fault))
         return None
@@ -134,7 +134,8 @@ def _measured(one: CopyResult, made: _Made) -> Copy | None:
     return copy
 
 
-def _timed(command: list[str]) -> Copy:
+def timed(command: list[str]) -> Copy:
+    """Run it to its end; subprocess.SubprocessError tells how else it ended."""
     with tempfile.TemporaryFile() as output:
         started = time.monotonic()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)

@@ -25,7 +25,7 @@ from scripts.benchmarks import machine
 from scripts.benchmarks.figures import spread
 from scripts.benchmarks.handover.posts import fill_postgresql, fill_sqlite, posts
 from scripts.benchmarks.handover.result import Copy
-from scripts.benchmarks.handover.run import _timed, server_url
+from scripts.benchmarks.handover.run import server_url, timed
 from scripts.benchmarks.peers.peer import PEERS_VENV
 from strangler_proxy.handover.databases import open_database
 from strangler_proxy.handover.move import Move
@@ -214,13 +214,13 @@ def measure(rows: int, rounds: int, progress: Callable[[str], None]) -> dict[str
             progress(f"a tenth of the rows, {case.name}: {contender}")
             outcome.fault = _unproven(case, contender)
             if not outcome.fault:
-                outcome.tenth = _timed(command(contender, case))
+                outcome.tenth = timed(command(contender, case))
     with filled(rows, progress) as cases:
         for number in range(1, rounds + 1):
             for case, contender, outcome in _each(cases, outcomes):
                 progress(f"round {number} of {rounds}, {case.name}: {contender}")
                 if not outcome.fault:
-                    outcome.runs.append(_timed(command(contender, case)))
+                    outcome.runs.append(timed(command(contender, case)))
     return outcomes
 
 

@@ -23,6 +23,7 @@ from strangler_proxy.cli.data.shared import (
     outcome,
     stopping,
 )
+from strangler_proxy.handover.counted import counted
 
 if TYPE_CHECKING:
     from strangler_proxy.handover.retirement import Retiring
@@ -103,7 +104,9 @@ def _say_retiring(planned: "Retiring", as_json: bool) -> None:
         return
     typer.echo(f"{planned.move} is {planned.phase}; {_consequences(planned)}")
     if planned.waiting:
-        typer.echo(f"{planned.waiting:,} changes wait, which are carried over first")
+        typer.echo(
+            f"{counted(planned.waiting, 'change waits', 'changes wait')}, carried over first"
+        )
     for reason in planned.against:
         typer.echo(f"against it: {reason}")
     if not planned.against:

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from strangler_proxy.handover.counted import counted
+
 if TYPE_CHECKING:
     from strangler_proxy.handover.cutover import Outcome
     from strangler_proxy.handover.readiness import Check
@@ -170,10 +172,10 @@ def handed_lines(takeover: "Takeover", handed: "Outcome | None") -> Iterator[str
         yield escape(f"the {takeover.to} owns the tables of {name} already: nothing was done")
         return
     if handed.hold_s:
+        drained = counted(handed.drained, "change was", "changes were")
         yield escape(
-            f"writers waited {handed.hold_s * 1000:,.0f} ms, {handed.held} requests of them; "
-            f"{handed.drained} changes were carried over meanwhile, {handed.compared:,} rows "
-            "compared"
+            f"writers waited {handed.hold_s * 1000:,.0f} ms, {counted(handed.held, 'request')} of "
+            f"them; meanwhile {drained} carried over, {counted(handed.compared)} compared"
         )
     for warning in handed.warnings:
         yield escape(f"note: {warning}")

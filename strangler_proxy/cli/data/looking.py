@@ -95,8 +95,9 @@ def _compared(move: "Move", ledger: Path, shown: int) -> "Report":
 
 
 def _repaired(move: "Move", ledger: Path) -> "Report":
-    from strangler_proxy.cli.data.told import counted, counting
+    from strangler_proxy.cli.data.told import counting
     from strangler_proxy.handover.comparing import compare_and_repair
+    from strangler_proxy.handover.counted import counted
     from strangler_proxy.handover.ledger import open_ledger
     from strangler_proxy.handover.site import open_site
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from strangler_proxy.handover.counted import counted
 from strangler_proxy.handover.progress import Advance, Bars
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def counting() -> Iterator["Progress | None"]:
 
         def looked_at(table: "TableName", more: int) -> None:
             rows[str(table)] += more
-            status.update(escape(f"{table}: {rows[str(table)]:,} rows compared"))
+            status.update(escape(f"{table}: {counted(rows[str(table)])} compared"))
 
         yield looked_at
 
@@ -232,16 +233,11 @@ def _verified(told: Mapping[str, Any] | None) -> str:
         return "never"
     agreed = told.get("agrees")
     what = "both sides agreed" if agreed else f"{counted(told.get('differ', 0))} differed"
-    return f"{told.get('at')}: {what} ({told.get('rows', 0):,} rows)"
-
-
-def counted(rows: int) -> str:
-    """So many rows, in words."""
-    return "1 row" if rows == 1 else f"{rows:,} rows"
+    return f"{told.get('at')}: {what} ({counted(told.get('rows', 0))})"
 
 
 def _lag(lag: "Lag") -> str:
-    waits = f"{lag.entries:,} changes wait"
+    waits = counted(lag.entries, "change waits", "changes wait")
     if lag.entries:
         waits += f", the oldest for {lag.oldest_s:.1f} s"
     return f"{waits}; {lag.applied:,} carried over"

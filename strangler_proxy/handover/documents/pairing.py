@@ -7,6 +7,7 @@ where the column's type says so, else at the row that has it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from strangler_proxy.handover.counted import counted
 from strangler_proxy.handover.databases.keys import KEY_KINDS
 from strangler_proxy.handover.databases.mongodb.side import DocumentSide
 from strangler_proxy.handover.databases.mongodb.values import DATE_DIGITS, DECLARED
@@ -57,8 +58,9 @@ def orphans(pairs: Sequence[Pair], source: Session) -> Iterator[str]:
         root = _root(pairs, side)
         lost = SqlRows(source).without_parent(child, root)
         if lost:
+            table = child.source.table.name
             yield (
-                f"{len(lost):,} rows of {child.source.table.name} have no row in "
+                f"{counted(len(lost), f'row of {table} has', f'rows of {table} have')} no row in "
                 f"{root.source.table.name}, so no document can have them: {shown(lost[0])}, ..."
             )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from strangler_proxy.handover.counted import counted
 from strangler_proxy.handover.databases.port import Row, TableName
 
 LONGEST_TEXT = 500
@@ -79,14 +80,15 @@ class Report:
         return self.complete and not self.total
 
     def __str__(self) -> str:
-        rate = f"{self.rows:,} rows in {self.seconds:.1f} s"
+        rate = f"{counted(self.rows)} in {self.seconds:.1f} s"
         if self.agrees:
             return f"both sides agree: {rate}"
-        count = f"{'' if self.complete else 'at least '}{self.total:,}"
+        differ = counted(self.total, "row differs", "rows differ")
+        least = "" if self.complete else "at least "
         stale = f", {self.stale:,} explained by changes that still wait" if self.stale else ""
         hidden = self.total - len(self.differences)
         more = [f"... and {hidden:,} more"] if hidden else []
-        lines = [f"{count} rows differ{stale}: {rate}", *map(str, self.differences), *more]
+        lines = [f"{least}{differ}{stale}: {rate}", *map(str, self.differences), *more]
         return "\n".join(lines)
 
 

@@ -301,7 +301,7 @@ def test_the_plan_tells_of_rows_that_no_document_could_have(faked: Blog) -> None
     faked.source.execute("INSERT INTO comments VALUES (1, 404, 'lost', 0)")
     with open_site(faked.move, faked.ends) as site, pytest.raises(HandoverRefused) as told:
         plan(site)
-    assert "1 rows of comments have no row in posts" in str(told.value)
+    assert "1 row of comments has no row in posts" in str(told.value)
 
 
 def refusal(blog: Blog) -> str:

@@ -9,8 +9,11 @@ from scripts.walking.client import TIMEOUT_S, Scene, WrongAnswerError
 class Crew:
     """Threads that act until told to stop; what goes wrong in one is recorded, and it goes on."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(
+        self, scene: Scene, start: Callable[[threading.Thread], None] = threading.Thread.start
+    ) -> None:
         self._scene = scene
+        self._start = start
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self.crashes: list[BaseException] = []
@@ -31,14 +34,16 @@ class Crew:
 
         thread = threading.Thread(target=run, name=name, daemon=True)
         self._threads.append(thread)
-        thread.start()
+        self._start(thread)
 
     def stop(self) -> None:
         """Let every thread finish the request that it is in, and end."""
         self._stopping.set()
-        for thread in self._threads:
+        # One whose start was interrupted may begin yet, and then acts no more.
+        begun = [thread for thread in self._threads if thread.ident is not None]
+        for thread in begun:
             thread.join(TIMEOUT_S + 10)
-        if any(thread.is_alive() for thread in self._threads):
+        if any(thread.is_alive() for thread in begun):
             self.crashes.append(TimeoutError("a client did not end"))
 
     def check(self) -> None:

@@ -1,5 +1,6 @@
 """Clients against a blog that answers wrongly: each wrong answer must be noticed."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -209,3 +210,16 @@ def test_a_crew_hands_on_what_a_client_died_of(scene: Scene) -> None:
     crew.stop()
     with pytest.raises(ZeroDivisionError):
         crew.check()
+
+
+def test_an_interrupt_in_the_start_of_a_thread_does_not_keep_a_crew_from_stopping(
+    scene: Scene,
+) -> None:
+    def interrupted(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    crew = Crew(scene, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        crew.go("late", lambda: None, lambda: 0.0)
+    crew.stop()
+    crew.check()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, Select, Table, delete, exists, func, select, update
+from sqlalchemy import Connection, Engine, Row, Select, Table, delete, exists, func, select, update
 
 from extracted.chassis.events.port import Message
 
@@ -126,8 +126,7 @@ class SqlOutbox:
             ) as connection,
             connection.begin(),
         ):
-            heads = self._heads(limit).with_for_update(skip_locked=True)
-            keys = [row.order_key for row in connection.execute(heads)]
+            keys = self._lock(connection, connection.execute(self._heads(limit)).all())
             yield _SqlClaim(self, connection, self._behind(connection, keys, limit))
 
     @contextmanager
@@ -136,7 +135,7 @@ class SqlOutbox:
             events: Sequence[Recorded] = ()
             if mine:
                 with self._engine.connect() as connection:
-                    keys = [row.order_key for row in connection.execute(self._heads(limit))]
+                    keys = [head.order_key for head in connection.execute(self._heads(limit))]
                     events = self._behind(connection, keys, limit)
             yield _SqlClaim(self, None, events)
 
@@ -144,7 +143,7 @@ class SqlOutbox:
         """The first unsent event of each key, where its time has come."""
         this, earlier = self._table, self._table.alias("earlier")
         return (
-            select(this.c.order_key)
+            select(this.c.id, this.c.order_key)
             .where(
                 this.c.sent_ms.is_(None),
                 this.c.due_ms <= self._ms(),
@@ -157,6 +156,18 @@ class SqlOutbox:
             .order_by(this.c.id)
             .limit(limit)
         )
+
+    def _lock(self, connection: Connection, heads: Sequence[Row[Any]]) -> Sequence[str]:
+        """The keys of those first events that are now locked, and still wait.
+
+        Locked by primary key alone: a search locks the entries of the index it runs along too, in
+        MySQL also those that it skips, and two claims could then stop each other from settling.
+        """
+        columns = self._table.c
+        these = select(columns.order_key).where(
+            columns.id.in_([head.id for head in heads]), columns.sent_ms.is_(None)
+        )
+        return connection.scalars(these.with_for_update(skip_locked=True)).all() if heads else ()
 
     def _behind(
         self, connection: Connection, keys: Collection[str], limit: int

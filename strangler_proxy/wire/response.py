@@ -15,6 +15,8 @@ UNKNOWN = 4
 """A body in a transfer coding that was not asked for: passed on, it would be taken for another."""
 
 _VERSION = len(b"HTTP/1.1")
+_STATUS_END = len(b"HTTP/1.1 200")
+_SPACE = ord(" ")
 # Searched for in the head in lower case: ignoring case inside the search takes three times as long.
 _SPECIAL = re.compile(
     rb"\n(c(?:ontent-length|onnection)|keep-alive|proxy-connection|te|transfer-encoding|upgrade):"
@@ -45,6 +47,8 @@ def read_head(raw: bytes, status: int, *, bodiless: bool) -> tuple[bytes, int, i
         raw, low = raw[:start] + raw[end:], low[:start] + low[end:]
     if named:
         raw = _without(raw, named)
+    if raw[_STATUS_END] != _SPACE:  # llhttp forgives it, RFC 9112 §4 has it even without a reason
+        raw = raw[:_STATUS_END] + b" " + raw[_STATUS_END:]
     if bodiless or status < 200 or status == 204 or status == 304:
         body = NO_BODY
     return raw[_VERSION:], body, length

@@ -290,7 +290,7 @@ def test_nothing_begins_while_the_side_that_follows_was_written(files: Capabilit
         files.cut(QUICK)
     with files.open() as crossing:
         crossing.target_fence.shut(crossing.target)
-    with pytest.raises(HandoverRefused, match="1 changes were made to the candidate's tables"):
+    with pytest.raises(HandoverRefused, match="1 change was made to the candidate's tables"):
         files.cut(QUICK)
 
 

@@ -345,7 +345,8 @@ class Memory:
 def understood(raw: bytes) -> Message | None:
     """What a strict reader makes of an answer's bytes; None when it refuses them.
 
-    Empty lines before an answer, interim or final, are forgiven, as llhttp does.
+    Empty lines before an answer, interim or final, and a missing space after the status are
+    forgiven, as llhttp does.
     """
     stream = Stream(Memory(raw.lstrip(b"\r\n")), extensions=True)  # type: ignore[arg-type]
     message = Message()
@@ -355,7 +356,7 @@ def understood(raw: bytes) -> Message | None:
             while stream.buffer.startswith(b"\r\n"):
                 del stream.buffer[:2]
             start, message.headers = stream.head()
-            _, status, _ = start.split(b" ", 2)
+            _, status, _ = (start + b" ").split(b" ", 2)
         if message.header("Transfer-Encoding") is not None:
             message.body, _ = stream.chunked()
         elif (length := message.header("Content-Length")) is not None:

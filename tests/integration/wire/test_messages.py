@@ -35,6 +35,20 @@ def test_absolute_target_is_sent_as_path_to_the_host_it_names(bench: Bench) -> N
         assert client.ask(given).json()["target"] == sent
 
 
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200", b"HTTP/1.1 200 "])
+def test_answer_without_a_reason_keeps_the_space_after_its_status(
+    bench: Bench, start: bytes
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(start + b"\r\nContent-Length: 2\r\n\r\nok")
+
+    bench.before(script)
+    client = bench.client()
+    client.get("/")
+    assert client.stream.until(b"\r\n") == b"HTTP/1.1 200 "
+
+
 def test_repeated_headers_keep_their_order_case_and_bytes(bench: Bench) -> None:
     def script(peer: Peer) -> None:
         while True:

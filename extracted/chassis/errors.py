@@ -39,6 +39,11 @@ class Refusal(Exception):
         self.error = {"code": code, "message": message, **details}
 
 
+def not_found(what: str) -> Refusal:
+    """A 404 for a thing that is not there."""
+    return Refusal(404, "not_found", f"There is no such {what}.")
+
+
 def init_app(app: Flask) -> None:
     """Answer every failure of this service in JSON."""
     app.register_error_handler(Refusal, answer)

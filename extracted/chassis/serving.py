@@ -30,8 +30,31 @@ def gunicorn_settings(
         # Requests in flight when the worker is told to stop may take this long to end.
         "graceful_timeout": 30,
         "control_socket_disable": True,
+        "post_worker_init": start,
+        "worker_exit": close,
         **(registering(registration) if registration else {}),
     }
+
+
+def start(worker: Any) -> None:
+    """Begin what runs beside the requests of a worker: `app.extensions["start"]`, if there is one.
+
+    After the fork, as threads do not survive it.
+    """
+    _call(worker, "start")
+
+
+def close(_master: Any, worker: Any) -> None:
+    """Let go of what a worker holds: `app.extensions["close"]`."""
+    _call(worker, "close")
+
+
+def _call(worker: Any, name: str) -> None:
+    # A worker that could not load its application has none.
+    app = getattr(worker, "wsgi", None)
+    act = getattr(app, "extensions", {}).get(name)
+    if act is not None:
+        act()
 
 
 def registering(registration: Registration) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jwt
 from flask import Request
@@ -12,9 +13,15 @@ from extracted.chassis.errors import Refusal
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a valid token speaks for."""
+    """Whom a valid token speaks for; `token` is the text itself, to be passed on to services.
+
+    `name` and `email` are as they were when the token was made, or empty if it does not say.
+    """
 
     user_id: int
+    token: str = ""
+    name: str = ""
+    email: str = ""
 
 
 class TokenVerifier:
@@ -35,11 +42,17 @@ class TokenVerifier:
                 algorithms=["HS256"],
                 options={"require": ["sub", "exp"]},
             )
-            return Caller(int(claims["sub"]))
+            return _caller(claims, token.strip())
         except jwt.ExpiredSignatureError:
             raise _unauthorized("The token has expired; log in again.") from None
         except (jwt.InvalidTokenError, ValueError):
             raise _unauthorized("The token is not valid.") from None
+
+
+def _caller(claims: dict[str, Any], token: str) -> Caller:
+    """Raises ValueError when the subject is no number."""
+    name, email = (str(claims.get(claim, "")) for claim in ("name", "email"))
+    return Caller(int(claims["sub"]), token, name, email)
 
 
 def _unauthorized(message: str) -> Refusal:

@@ -1,0 +1,120 @@
+"""A service's own SQL database: its engine, one session a request, and columns that three databases
+keep alike. Importing opens nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask, g
+from sqlalchemy import DateTime, Dialect, Engine, String, Text, create_engine, event
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.types import TypeDecorator
+
+DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+SQLITE_BUSY_TIMEOUT_MS = 10_000
+MAX_ID = 2**31 - 1
+TABLE_OPTIONS = {
+    "sqlite_autoincrement": True,  # an id of a deleted row is never given out again
+    "mysql_charset": "utf8mb4",
+    "mariadb_charset": "utf8mb4",
+}
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware UTC moment, stored without zone: three databases disagree about zones, not this."""
+
+    impl = DateTime().with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Drop the zone on the way in."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Give the zone back on the way out."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def exact_text(length: int) -> String:
+    """Text compared byte for byte; MySQL's default collation would make `KEY` equal `key`."""
+    return String(length).with_variant(
+        mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql", "mariadb"
+    )
+
+
+def long_text() -> Text:
+    """Text without a short limit; MySQL's TEXT ends at 64 KiB."""
+    return Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+
+
+def database_url(text: str) -> str:
+    """The URL with the driver that this project installs. Raises ValueError for an unusable one."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValueError("is not a database URL such as sqlite:///var/auth.db") from None
+    url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+    if url.get_backend_name() not in {"sqlite", "postgresql", "mysql", "mariadb"}:
+        raise ValueError(f"names {url.drivername!r}; use sqlite, postgresql or mysql")
+    return url.render_as_string(hide_password=False)
+
+
+def open_engine(url: str) -> Engine:
+    """Make the engine for one of the three databases. Connects to nothing yet."""
+    backend = make_url(url).get_backend_name()
+    if backend == "sqlite":
+        engine = create_engine(url)
+        event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 280, "pool_timeout": 10}
+    if backend in {"mysql", "mariadb"}:
+        # MySQL's default snapshot would hide a row that a concurrent request has just added.
+        options["isolation_level"] = "READ COMMITTED"
+    return create_engine(url, pool_size=10, max_overflow=20, **options)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+class Database:
+    """The engine, and one session for each request, closed with it."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = open_engine(url)
+        # Rows stay readable after commit: the answer is built from them, then the request ends.
+        self.sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    def session(self) -> Session:
+        """The session of the request being served; elsewhere, use `sessions`."""
+        if "session" not in g:
+            g.session = self.sessions()
+        session: Session = g.session
+        return session
+
+    def init_app(self, app: Flask) -> None:
+        """Close each request's session; what was not committed is rolled back."""
+
+        @app.teardown_appcontext
+        def close(_error: BaseException | None) -> None:
+            session: Session | None = g.pop("session", None)
+            if session is not None:
+                session.close()
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self.engine.dispose()

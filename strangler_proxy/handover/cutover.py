@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from strangler_proxy.handover import bypassing, hold, parts, proof, reverse
+from strangler_proxy.handover import bypassing, fingerprint, hold, parts, proof, reverse
 from strangler_proxy.handover.bypassing import Watch
 from strangler_proxy.handover.crossing import Crossing
 from strangler_proxy.handover.databases.port import Session
@@ -174,6 +174,7 @@ class _Attempt:
     steps_s: dict[str, float] = field(default_factory=dict)
     proved: Proof | None = None
     watch: Watch | None = None
+    shapes: Mapping[str, str] = field(default_factory=dict)
     applied_before: int = 0
     released_at: float = 0.0
     _last: float = field(init=False)
@@ -203,6 +204,7 @@ class _Attempt:
         self._ended("installed")
         proof.caught_up(self.crossing, self.wishes.small, self.wishes.catch_up_s, self.clock)
         self._ended("caught up")
+        self.shapes = self._look()
         self._rehearse()
         if self.wishes.whole:
             proved.whole()
@@ -284,7 +286,21 @@ class _Attempt:
             for sentence in parts.number(pair, crossing.source, crossing.target, margin)
         )
 
+    def _look(self) -> Mapping[str, str]:
+        tables = [pair.source.table for pair in self.crossing.way.pairs]
+        return fingerprint.of(self.crossing.source, tables)
+
+    def _refuse_changed(self) -> None:
+        """No fence stops an ALTER, nor MySQL's TRUNCATE, which capture does not see either."""
+        now = self._look()
+        changed = [table for table, shape in self.shapes.items() if now[table] != shape]
+        if changed:
+            raise HandoverRefused(
+                f"altered, truncated or replaced while it was handed over: {', '.join(changed)}"
+            )
+
     def _decide(self) -> None:
+        self._refuse_changed()
         self._in_time()
         decided = self.crossing.source_fence.make_permanent(
             self.crossing.source, self._pending, max(0.05, self._left())

@@ -15,12 +15,14 @@ from strangler_proxy.handover.faults import HandoverRefused
 _DIGITS = 16
 
 
+def of(session: Session, tables: Sequence[Table]) -> dict[str, str]:
+    """The fingerprint of each of these tables, by its name."""
+    return {str(table.name): _digest(session, table) for table in tables}
+
+
 def take(pairs: Sequence[Pair], source: Session, target: Session) -> str:
     """The fingerprint of every table on both sides, as JSON."""
-    found = {
-        side: {str(table.name): _digest(session, table) for table in tables}
-        for side, session, tables in _sides(pairs, source, target)
-    }
+    found = {side: of(session, tables) for side, session, tables in _sides(pairs, source, target)}
     return json.dumps(found, sort_keys=True)
 
 

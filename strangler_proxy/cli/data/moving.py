@@ -101,6 +101,8 @@ def start(
     path = ledger_of(moves, name)
     with outcome(as_json, path), stopping() as stop:
         move = move_named(moves, name)
+        if mistakes := _routes(move, config)[1]:
+            raise Usage(*mistakes)
         ends, turn = ends_of(move), Turn(path)
 
         def mover(ledger: Ledger) -> Mover:

@@ -198,6 +198,7 @@ def test_what_is_not_ready_is_told_and_nothing_is_begun(notes: Notes) -> None:
         ("pages", ["cutover", "notes"], "route 'pages' of"),
         ("", ["cutover", "notes"], "names no routes"),
         ("noets", ["plan", "notes"], "did you mean 'notes'?"),
+        ("noets", ["start", "notes"], "did you mean 'notes'?"),
         ("notes", ["rollback", "notes", "--execute"], "was never cut over"),
         ("notes", ["retire", "notes", "--execute", "--yes"], "only a move that was cut over"),
         ("notes", ["cutover", "notes", "--hold-s", "0"], "--hold-s"),

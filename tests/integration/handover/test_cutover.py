@@ -19,7 +19,7 @@ from strangler_proxy.handover.move import Move
 from strangler_proxy.handover.ownership import open_ownership, read_ownership
 from strangler_proxy.handover.pairing import pair_tables
 from strangler_proxy.handover.way import Owner, forward
-from tests.integration.handover.conftest import Place, pair_param
+from tests.integration.handover.conftest import KINDS, Place, pair_param
 from tests.integration.handover.cutting import Capability, FakeProxy, Writers, killed
 from tests.wire_tools.proxy import until
 
@@ -280,6 +280,30 @@ def test_a_row_touched_since_it_was_verified_is_compared_under_the_hold(files: C
     outcome = files.cut(Wishes(), spoils)
     assert not outcome.done
     assert "counters 3: different" in (outcome.reason or "")
+
+
+CHANGES = {
+    "sqlite": "ALTER TABLE notes ADD COLUMN mood VARCHAR(10)",
+    "postgresql": "ALTER TABLE notes ADD COLUMN mood VARCHAR(10)",
+    "mysql": "TRUNCATE TABLE notes",  # fires no trigger, and no fence stops it
+}
+
+
+@pytest.mark.parametrize("step", ["prepared", "numbered"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_table_changed_while_it_is_handed_over_stays_with_its_owner(
+    place: Make, tmp_path: Path, kind: str, step: str
+) -> None:
+    capability = Capability(place(kind), place("sqlite"), tmp_path)
+
+    def meddle(at: str) -> None:
+        if at == step:
+            capability.places[Owner.CONTROL].writer(CHANGES[kind])
+
+    outcome = capability.cut(Wishes(despite_writers=True), meddle)
+    assert not outcome.done
+    assert "replaced while it was handed over: " in (outcome.reason or "")
+    assert "notes" in (outcome.reason or "")
 
 
 def test_nothing_begins_while_the_side_that_follows_was_written(files: Capability) -> None:

@@ -14,22 +14,14 @@ from pymysql.constants import ER
 from pymysql.cursors import SSCursor
 
 from strangler_proxy.handover.databases.mysql.dialect import MysqlDialect
+from strangler_proxy.handover.databases.mysql.errors import meaning, words
 from strangler_proxy.handover.databases.mysql.schema import describe
 from strangler_proxy.handover.databases.port import DatabaseKind, Row, Table, TableName
-from strangler_proxy.handover.faults import (
-    Clash,
-    DatabaseUnreachable,
-    HandoverFault,
-    HandoverRefused,
-    LockBusy,
-)
+from strangler_proxy.handover.faults import DatabaseUnreachable, HandoverRefused, LockBusy
 
 _CONNECT_S = 10
 _LOCKS_FIRST_S = 1  # a wait for a lock is told as one
 _PATIENCE_S = 10  # the server's own time limits come first
-_BUSY = (ER.LOCK_WAIT_TIMEOUT, ER.LOCK_DEADLOCK)
-_LATE = (1969, 3024)  # MariaDB's max_statement_time, MySQL's max_execution_time
-_LOST = (1053, 1927, 2006, 2013, 2014, 2055)  # shutdown, killed, gone away, lost
 _MODES = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO"
 # InnoDB knows its tables by the names of their files.
 _NUMBER = """
@@ -95,7 +87,7 @@ class MysqlSession:
                 local_infile=True,  # for loads of the mover's own making
             )
         except pymysql.err.OperationalError as fault:
-            raise DatabaseUnreachable(f"{shown} cannot be reached: {_words(fault)}") from fault
+            raise DatabaseUnreachable(f"{shown} cannot be reached: {words(fault)}") from fault
         try:
             self._prepare(mover, statement_s)
         except BaseException:
@@ -207,6 +199,8 @@ class MysqlSession:
             self.execute("SET max_statement_time = %s", (statement_s + _LOCKS_FIRST_S,))
         else:
             self.execute("SET max_execution_time = %s", ((seconds + _LOCKS_FIRST_S) * 1000,))
+            # By default MySQL tells an AUTO_INCREMENT as it was up to a day ago.
+            self.execute("SET information_schema_stats_expiry = 0")
         # Statement-based logs refuse writes at this level.
         if not self.scalar("SELECT @@log_bin AND @@binlog_format = 'STATEMENT'"):
             self.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
@@ -223,17 +217,7 @@ class MysqlSession:
         try:
             yield
         except pymysql.err.MySQLError as fault:
-            code = fault.args[0] if fault.args else 0
-            if code in _BUSY:
-                raise LockBusy(f"{self._shown}: {_words(fault)}") from fault
-            if isinstance(fault, pymysql.err.IntegrityError):
-                raise Clash(f"{self._shown}: {_words(fault)}") from fault
-            if code in _LATE:
-                raise HandoverFault(f"{self._shown}: {_words(fault)}") from fault
-            if code in _LOST or not self.raw.open:
-                raise DatabaseUnreachable(f"{self._shown} went away: {_words(fault)}") from fault
-            raise
-
-
-def _words(fault: Exception) -> str:
-    return str(fault.args[-1]) if fault.args else str(fault)
+            told = meaning(fault, self._shown, self.raw.open)
+            if told is None:
+                raise
+            raise told from fault

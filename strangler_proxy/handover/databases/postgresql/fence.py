@@ -1,4 +1,4 @@
-"""Fences in PostgreSQL: triggers before each statement, and before rows that others write.
+"""Fences in PostgreSQL: triggers before each statement, and at each row that others write.
 
 A statement trigger costs a writer of many rows nothing. But a subscription's worker fires only row
 triggers (it is known by session_replication_role), and what cascades from another table may touch
@@ -72,7 +72,7 @@ class PostgresqlFence:
     def triggers(
         self, session: Session, move: str, home: str | None, sides: Sequence[Side]
     ) -> Sequence[Trigger]:
-        """Three for each table."""
+        """Four for each table."""
         return [made for side in sides for made in _of_table(move, home, side)]
 
     def installed(self, session: Session, move: str, home: str | None) -> Sequence[Installed]:
@@ -144,16 +144,13 @@ def _of_table(move: str, home: str | None, side: Side) -> Iterator[Trigger]:
     statements = "BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH STATEMENT"
     yield _trigger(move, home, side, statements, body, " AND pg_catalog.pg_trigger_depth() = 0")
     yield _trigger(move, home, side, "BEFORE TRUNCATE ON {} FOR EACH STATEMENT", body, "")
-    rows = "BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW"
-    yield _trigger(
-        move,
-        home,
-        side,
-        rows,
-        body,
+    by_others = (
         " AND (pg_catalog.pg_trigger_depth() > 0"
-        " OR pg_catalog.current_setting('session_replication_role') = 'replica')",
+        " OR pg_catalog.current_setting('session_replication_role') = 'replica')"
     )
+    # Before rows that are inserted it would make COPY insert them one by one.
+    for rows in ("AFTER INSERT ON {} FOR EACH ROW", "BEFORE UPDATE OR DELETE ON {} FOR EACH ROW"):
+        yield _trigger(move, home, side, rows, body, by_others)
 
 
 def _trigger(move: str, home: str | None, side: Side, events: str, body: str, when: str) -> Trigger:

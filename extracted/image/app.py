@@ -7,7 +7,6 @@ import os
 from flask import Flask
 
 from extracted.chassis import draining, errors, health, logs
-from extracted.chassis.tokens import TokenVerifier
 from extracted.image import routes
 from extracted.image.service import Limits
 from extracted.image.settings import Settings
@@ -31,7 +30,7 @@ def create_app(settings: Settings | None = None, storage: Storage | None = None)
 
     storage = storage or S3Storage(settings)
     limits = Limits(settings.max_upload_bytes, settings.max_pixels)
-    tokens = TokenVerifier(settings.jwt_secret)
+    tokens = settings.tokens.verifier()
     app.register_blueprint(health.blueprint("image"))
     app.register_blueprint(routes.blueprint(tokens, storage, limits))
     app.extensions["close"] = storage.close

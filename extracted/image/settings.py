@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from extracted.chassis.settings import Environment, http_url, secret, whole
+from extracted.chassis.settings import Environment, http_url, whole
+from extracted.chassis.tokens import TokenSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Sizes are in bytes; `max_pixels` is width times height of an upload."""
 
-    jwt_secret: str
+    tokens: TokenSettings
     s3_bucket: str
     s3_endpoint_url: str | None = None
     aws_access_key_id: str | None = None
@@ -27,7 +28,7 @@ class Settings:
         environment = Environment("image", variables)
         read = environment.read
         settings = cls(
-            jwt_secret=read("JWT_SECRET", secret),
+            tokens=TokenSettings.read(environment),
             s3_bucket=read("S3_BUCKET", str),
             s3_endpoint_url=environment.optional("S3_ENDPOINT_URL", http_url),
             aws_access_key_id=environment.optional("AWS_ACCESS_KEY_ID", str),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from extracted.chassis.tokens import TokenSettings
 from extracted.image.app import create_app as create_image_service
 from extracted.image.settings import Settings as ImageSettings
 from monolith.app import create_app
@@ -68,7 +69,7 @@ def sides(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", **s3.settings()}
     monolith = create_app(settings(url, max_image_pixels=MAX_PIXELS, **LIMITS, **s3.settings()))
     service = create_image_service(
-        ImageSettings(jwt_secret=SECRET, max_pixels=MAX_PIXELS, **LIMITS, **keys)
+        ImageSettings(tokens=TokenSettings(SECRET), max_pixels=MAX_PIXELS, **LIMITS, **keys)
     )
     with ExitStack() as stack:
         for app in (monolith, service):

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from urllib3 import encode_multipart_formdata
 from werkzeug.test import TestResponse
 
+from extracted.chassis.tokens import TokenSettings
 from extracted.image.app import create_app
 from extracted.image.settings import Settings
 from tests.blog import SECRET, bearer, decoded, photograph
@@ -23,7 +24,9 @@ def storage() -> MemoryStorage:
 
 @pytest.fixture
 def client(storage: MemoryStorage) -> Iterator[FlaskClient]:
-    settings = Settings(jwt_secret=SECRET, s3_bucket="unused", max_upload_bytes=2_000_000)
+    settings = Settings(
+        tokens=TokenSettings(SECRET), s3_bucket="unused", max_upload_bytes=2_000_000
+    )
     app = create_app(settings, storage)
     yield app.test_client()
     app.extensions["close"]()

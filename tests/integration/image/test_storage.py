@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from extracted.chassis.tokens import TokenSettings
 from extracted.image.service import new_name
 from extracted.image.settings import Settings
 from extracted.image.storage import S3Storage, Storage, StorageError
@@ -22,7 +23,10 @@ def storage(request: pytest.FixtureRequest) -> Iterator[Storage]:
         return
     s3: S3 = request.getfixturevalue("s3")
     settings = Settings(
-        jwt_secret=SECRET, aws_access_key_id="x", aws_secret_access_key="x", **s3.settings()
+        tokens=TokenSettings(SECRET),
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        **s3.settings(),
     )
     storage = S3Storage(settings)
     yield storage
@@ -81,7 +85,7 @@ def test_pictures_put_at_once_do_not_mix(storage: Storage) -> None:
 @pytest.mark.parametrize("bucket", ["no-such-bucket", "nowhere"])
 def test_s3_that_cannot_keep_says_so(s3: S3, bucket: str) -> None:
     settings = Settings(
-        jwt_secret=SECRET,
+        tokens=TokenSettings(SECRET),
         s3_bucket=bucket,
         s3_endpoint_url=f"http://{NOWHERE}" if bucket == "nowhere" else s3.endpoint_url,
         aws_access_key_id="x",

@@ -14,6 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 from pytest_httpserver import HTTPServer
 
+from extracted.chassis.tokens import TokenSettings
 from extracted.image.app import create_app as create_image_service
 from extracted.image.settings import Settings as ImageSettings
 from monolith.app import create_app
@@ -64,7 +65,10 @@ def blog(stack: ExitStack, folder: Path, s3: S3, service: str) -> Blog:
 
 def image_service(stack: ExitStack, s3: S3) -> str:
     settings = ImageSettings(
-        jwt_secret=SECRET, aws_access_key_id="x", aws_secret_access_key="x", **s3.settings()
+        tokens=TokenSettings(SECRET),
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        **s3.settings(),
     )
     app = create_image_service(settings)
     stack.callback(app.extensions["close"])

@@ -26,10 +26,12 @@ def tortured(plan: Plan) -> Report:
 
 @pytest.mark.timeout(1000)  # a minute and a half on two idle cores
 def test_200_cut_overs_of_sqlite_under_sudden_deaths_lose_and_repeat_nothing(tmp_path: Path):
-    report = tortured(Plan(tmp_path, cut_overs=200, seconds=900.0, rate=100.0, kill_every_s=2.0))
+    report = tortured(Plan(tmp_path, cut_overs=200, seconds=900.0, rate=100.0, kill_every_s=1.0))
     assert report.cut_overs >= 200
     assert report.resumed > 0
-    assert len(report.deaths) >= 5
+    # How many there are depends on how fast the machine cuts over: half a minute on a fast one.
+    assert sum(report.deaths.values()) >= 10
+    assert len(report.deaths) >= 4
     assert report.operations["past the proxy, ok"] > 0
 
 

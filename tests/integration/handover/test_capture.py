@@ -97,7 +97,7 @@ def keys(here: Place, capture: Capture) -> list[tuple[str, tuple[Any, ...]]]:
     with closing(here.database.session(MOVE)) as session:
         return [
             (entry.table.rpartition(".")[2], entry.key)
-            for entry in capture.entries(session, 10_000)
+            for entry in capture.entries(session, 1_000_000)
         ]
 
 

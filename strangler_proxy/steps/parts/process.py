@@ -70,11 +70,13 @@ class StartProcess:
     def execute(self, facts: Facts, pace: Pace) -> None:
         """Start it unless it runs already, and wait until it is well."""
         # Workers of a service that died hold on for a moment; a launcher may be about to write.
-        wait_until(lambda: self.pid() is not None or not self._running(), LAUNCH_WITHIN_S, pace)
+        wait_until(self._found_or_gone, LAUNCH_WITHIN_S, pace)
         if self.pid() is None:
             self._launch()
-        started = wait_until(lambda: self.pid() is not None, LAUNCH_WITHIN_S, pace)
-        well = started and wait_until(self._well_or_gone, self.healthy_within_s, pace)
+        wait_until(self._found_or_gone, LAUNCH_WITHIN_S, pace)
+        well = self.pid() is not None and wait_until(
+            self._well_or_gone, self.healthy_within_s, pace
+        )
         if not well or self.pid() is None:
             state = "is running but not well" if self._running() else "ended"
             raise PartFailed(f"the {self.service} service {state}: {self._last_words()}")
@@ -84,7 +86,7 @@ class StartProcess:
         if facts.get("was_running"):
             return
         # A launcher that was cut off from its step may be about to write the pid file.
-        wait_until(lambda: self.pid() is not None or not self._running(), LAUNCH_WITHIN_S, pace)
+        wait_until(self._found_or_gone, LAUNCH_WITHIN_S, pace)
         pid = self.pid()
         if pid is not None:
             _signal(pid, signal.SIGTERM)
@@ -137,6 +139,10 @@ class StartProcess:
             raise PartFailed(f"the {self.service} service cannot be started: {fault}") from fault
         if ended.returncode not in (0, launch.ALREADY_RUNNING):
             raise PartFailed(f"the launcher of {self.service} ended with {ended.returncode}")
+
+    def _found_or_gone(self) -> bool:
+        # The launcher hands its lock on: whoever it started and has not ended has it.
+        return self.pid() is not None or not self._running()
 
     def _well_or_gone(self) -> bool:
         return self.health() is None or not self._running()

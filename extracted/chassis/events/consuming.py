@@ -2,8 +2,9 @@
 
 A message leaves the queue when its handler is done and that is noted, never before. What a handler
 raises decides: `NotNowError`, and the same event is tried until it works, with everything behind
-it waiting; anything else, and it goes to be tried again after the subscription's growing delays,
-and to the dead letters after the last. A message that is no event goes there at once.
+it waiting; `NeverError`, and it goes to the dead letters; anything else, and it goes to be tried
+again after the subscription's growing delays, and to the dead letters after the last. A message
+that is no event goes there at once.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ Handler = Callable[[Event[Any]], None]
 
 class NotNowError(Exception):
     """What the handler needs is away, for this event as for any other: a server that is down."""
+
+
+class NeverError(Exception):
+    """No further try of this event would help: a person has to see to it."""
 
 
 class Memory(Protocol):
@@ -114,6 +119,9 @@ class _Worker:
                 self._patiently(delivery, told, lambda: handler(event))
             except (BrokerUnavailableError, _StoppedError):
                 raise
+            except NeverError as error:
+                self._bury(delivery, str(error), told)
+                return
             except Exception as error:  # noqa: BLE001 (a handler may fail in any way)
                 self._failed(delivery, error, told)
                 return

@@ -148,6 +148,10 @@ class DeadLetters(Protocol):
         """The oldest `limit` of them, oldest first; they stay."""
         ...
 
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
     def replay(self, ids: Collection[str] | None) -> int:
         """Put these, or all, into the queue again, as if never tried; the number of them.
 

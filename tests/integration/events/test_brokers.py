@@ -145,6 +145,7 @@ def test_dead_letters_are_listed_replayed_and_discarded(place: Place) -> None:
         publisher.publish(message(number))
         consumer.bury(received(consumer), f"reason {number}")
     letters = place.letters()
+    assert letters.count() == 4
     for _ in range(3):  # looking takes nothing away, and keeps the order
         assert [letter.message.id for letter in letters.list(10)] == [f"id-{n}" for n in range(4)]
     assert [letter.message.id for letter in letters.list(2)] == ["id-0", "id-1"]
@@ -162,6 +163,7 @@ def test_dead_letters_are_listed_replayed_and_discarded(place: Place) -> None:
     assert letters.replay(None) == 2
     assert taken(consumer, 2) == ["id-0", "id-3"]
     assert letters.list(10) == []
+    assert letters.count() == 0
     assert empty(consumer)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from extracted.chassis.events.consuming import NotNowError, consume
+from extracted.chassis.events.consuming import NeverError, NotNowError, consume
 from extracted.chassis.events.envelope import Event, happened
 from extracted.chassis.events.payloads import Person, UserRegistered, UserRenamed
 from extracted.chassis.events.port import (
@@ -137,6 +137,13 @@ def test_what_fails_is_tried_again_after_growing_delays_and_then_buried() -> Non
         ("bury", "ValueError: no such user"),
         "close",
     ]
+
+
+def test_what_no_further_try_would_help_is_buried_at_once() -> None:
+    def refuses(_event: object) -> None:
+        raise NeverError("550 no such user")
+
+    assert Desk(renamed("Mina")).handle(refuses) == [("bury", "550 no such user"), "close"]
 
 
 def test_while_what_the_handler_needs_is_away_the_message_is_kept_and_the_next_waits() -> None:

@@ -11,6 +11,7 @@ from extracted.chassis.events.embedded.publisher import PUT
 from extracted.chassis.events.port import DeadLetter
 
 LIST = "SELECT * FROM dead WHERE queue = ? ORDER BY place LIMIT ?"
+COUNT = "SELECT count(*) FROM dead WHERE queue = ?"
 
 
 class EmbeddedDeadLetters:
@@ -26,6 +27,11 @@ class EmbeddedDeadLetters:
         with self._file.reading() as connection:
             rows = connection.execute(LIST, (self._queue, limit)).fetchall()
         return [_dead_letter(row) for row in rows]
+
+    def count(self) -> int:
+        """See `port.DeadLetters`."""
+        with self._file.reading() as connection:
+            return int(connection.execute(COUNT, (self._queue,)).fetchone()[0])
 
     def replay(self, ids: Collection[str] | None) -> int:
         """See `port.DeadLetters`. All or none: it is one transaction."""

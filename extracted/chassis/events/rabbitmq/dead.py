@@ -33,6 +33,13 @@ class RabbitDeadLetters:
         with self._link.channel() as channel, closing(self._through(channel, limit)) as letters:
             return [letter for _, letter in letters]
 
+    def count(self) -> int:
+        """See `port.DeadLetters`. Unlike `list`, it hides none from others."""
+        self._link.open()
+        with self._link.channel() as channel:
+            declare_dead(channel, self._names, self._queue)
+            return self._there(channel)
+
     def replay(self, ids: Collection[str] | None) -> int:
         """See `port.DeadLetters`."""
         return self._take(ids, self._put_back)
@@ -63,7 +70,7 @@ class RabbitDeadLetters:
         queue = self._names.dead(self._queue)
         declare_dead(channel, self._names, self._queue)
         try:
-            there = channel.queue_declare(queue, passive=True).method.message_count
+            there = self._there(channel)
             for _ in range(there if limit is None else min(there, limit)):
                 method, properties, body = channel.basic_get(queue)
                 if method is None:
@@ -72,6 +79,10 @@ class RabbitDeadLetters:
         finally:
             if channel.is_open:
                 channel.basic_nack(0, multiple=True, requeue=True)
+
+    def _there(self, channel: Any) -> int:
+        declared = channel.queue_declare(self._names.dead(self._queue), passive=True)
+        return int(declared.method.message_count)
 
     def _put_back(self, channel: Any, message: Message) -> None:
         try:

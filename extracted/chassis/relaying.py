@@ -50,14 +50,30 @@ class Relay:
         self._outage = Outage("Relay")
         self._purged_at = clock()
         self._unrouted: set[str] = set()
+        self._asked = False
+        self._seen: tuple[Backlog, float] | None = None
 
     def wake(self) -> None:
         """There is something to send: look now instead of at the next poll."""
         self._woken.set()
 
     def backlog(self) -> Backlog:
-        """What waits to be sent, for health details. Raises what the database raises."""
+        """What waits to be sent. Raises what the database raises."""
         return self._store.backlog()
+
+    def details(self) -> dict[str, Any]:
+        """The backlog for a health check: as last seen, `seen_s` seconds ago, or nothing yet.
+
+        From memory. The relay looks again in its next round, a quarter of a second later, or up to
+        15 s later while the broker or the database is away.
+        """
+        self._asked = True
+        if self._seen is None:
+            return {"outbox": None}
+        backlog, at = self._seen
+        seen_s = self._clock() - at
+        told = {"events": backlog.events, "oldest_s": backlog.oldest_s, "seen_s": seen_s}
+        return {"outbox": {name: round(number, 1) for name, number in told.items()}}
 
     def start(self) -> None:
         """Begin in a thread of its own; after any fork, as threads do not survive one."""
@@ -119,6 +135,7 @@ class Relay:
         """Send a batch and say how long to wait before the next."""
         self._woken.clear()
         try:
+            self._look()
             sent = self.send_waiting()
             self._purge()
         except Exception as error:  # noqa: BLE001 (whatever it is, the relay must live on)
@@ -131,6 +148,12 @@ class Relay:
             self._woken.wait(seconds)
         else:
             self._ended.wait(seconds)  # in an outage, new events are no reason to try
+
+    def _look(self) -> None:
+        """Count what waits, for whoever has asked since the last time."""
+        if self._asked:
+            self._asked = False
+            self._seen = self._store.backlog(), self._clock()
 
     def _purge(self) -> None:
         if self._clock() - self._purged_at < PURGE_EVERY_S:

@@ -229,6 +229,21 @@ def test_a_relay_waits_out_the_broker_and_goes_on_by_itself(desk: Desk) -> None:
         relay.stop()
 
 
+def test_health_is_told_from_memory_what_waits_also_while_the_broker_is_away(desk: Desk) -> None:
+    relay = Relay(desk.store, ListPublisher(away), poll_s=0.01)
+    desk.record(renamed("a"), renamed("b"))
+    assert relay.details() == {"outbox": None}
+    relay.start()
+    try:
+        eventually(lambda: relay.details()["outbox"], "it has looked")
+        eventually(lambda: relay.details()["outbox"]["oldest_s"] > 0.3, "it looks again")
+        told = relay.details()["outbox"]
+        assert told["events"] == 2
+        assert told["seen_s"] >= 0
+    finally:
+        relay.stop()
+
+
 def test_what_was_sent_is_thrown_away_after_its_time_and_what_waits_never(desk: Desk) -> None:
     now = 1_000_000.0
     store = type(desk.store)(desk.engine, desk.table, lambda: now)

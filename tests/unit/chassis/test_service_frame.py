@@ -37,6 +37,17 @@ def test_health_names_the_service(client: FlaskClient) -> None:
     assert client.get("/health").json == {"status": "ok", "service": "sample"}
 
 
+def test_health_tells_the_details_and_does_not_fail_with_them() -> None:
+    app = Flask(__name__, static_folder=None)
+    backlogs = [{"outbox": {"events": 3}}]
+    app.register_blueprint(health.blueprint("sample", backlogs.pop))
+    told = app.test_client().get("/health")
+    assert told.json["details"] == {"outbox": {"events": 3}}
+    failing = app.test_client().get("/health")
+    assert (failing.status_code, failing.json["status"]) == (200, "ok")
+    assert failing.json["details"] == {"error": "IndexError"}
+
+
 def test_errors_of_the_framework_are_json(client: FlaskClient) -> None:
     missing, wrong = client.get("/nowhere"), client.delete("/health")
     assert (missing.status_code, missing.json["error"]["code"]) == (404, "not_found")

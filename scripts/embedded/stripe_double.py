@@ -6,7 +6,8 @@ a 400, one that is still running a 409; parameters that fail validation are not 
 Source: https://docs.stripe.com/api/idempotent_requests.
 
 Any key that begins with `sk_test_` is an account. `PUT /_double/faults` (see `Faults`) makes the
-double slow or faulty; `GET /_double/faults` reads it back.
+double slow or faulty; `GET /_double/faults` reads it back. `PUT /_double/payment_intents/<id>` with
+`{"paid": true}` or false ends an intent that is processing.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from scripts.embedded.stripe_intents import error
 from scripts.embedded.stripe_ledger import Answer, JsonObject, Ledger
 
 MAX_KEY_LENGTH = 255
+SEARCHED_AT_MOST = 1000
 
 
 @dataclass(slots=True)
@@ -70,11 +72,13 @@ class StripeDouble:
             [
                 web.post("/v1/payment_intents", self._create),
                 web.get("/v1/payment_intents", self._list),
+                web.get("/v1/payment_intents/search", self._search),
                 web.get("/v1/payment_intents/{id}", self._read),
                 web.get("/v1/charges", self._list),
                 web.get("/v1/charges/{id}", self._read),
                 web.get("/_double/faults", self._read_faults),
                 web.put("/_double/faults", self._set_faults),
+                web.put("/_double/payment_intents/{id}", self._settle),
                 web.get("/_double/health", self._health),
                 web.route("*", "/{tail:.*}", self._unknown),
             ]
@@ -156,6 +160,28 @@ class StripeDouble:
         data, more = self._ledger.page(_kind(request), limit=int(limit), starting_after=after)
         listed: JsonObject = {"object": "list", "data": data, "has_more": more, "url": request.path}
         return _respond(Answer(200, listed))
+
+    async def _search(self, request: web.Request) -> web.Response:
+        account = _account(request)
+        if isinstance(account, Answer):
+            return _respond(account)
+        newest, _ = self._ledger.page("payment_intent", limit=SEARCHED_AT_MOST, starting_after=None)
+        try:
+            query = request.query.get("query", "")
+            found = [intent for intent in newest if stripe_intents.matches(intent, query)]
+        except ValueError as reason:
+            return _respond(error(400, "invalid_request_error", str(reason), param="query"))
+        told: JsonObject = {"object": "search_result", "data": found, "has_more": False}
+        return _respond(Answer(200, {**told, "next_page": None, "url": request.path}))
+
+    async def _settle(self, request: web.Request) -> web.Response:
+        intent = self._ledger.find("payment_intent", request.match_info["id"])
+        if intent is None or intent["status"] != "processing":
+            raise web.HTTPConflict(text="no such intent is processing\n")
+        charge = self._ledger.find("charge", intent["latest_charge"]) or {}
+        paid = (await request.json())["paid"] is True
+        self._ledger.replace(stripe_intents.settle(intent, charge, paid=paid).objects)
+        return web.json_response({"id": intent["id"], "status": intent["status"]})
 
     async def _read_faults(self, _: web.Request) -> web.Response:
         return web.json_response(asdict(self._faults))

@@ -5,6 +5,7 @@ Sources: https://docs.stripe.com/api/payment_intents, https://docs.stripe.com/ap
 https://docs.stripe.com/testing#declined-payments.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,10 @@ DECLINES = {
         "Your card has insufficient funds.",
     ),
 }
+# accepted now, paid or not paid days later; here when `settle` says so
+PROCESSING = {"pm_usBankAccount_processing"}
 MAX_AMOUNT = 99_999_999  # Stripe: eight digits at most
+TERM = re.compile(r"metadata\['([^']+)'\]:'([^']*)'|created>(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +103,42 @@ def create(params: Mapping[str, str], now: int, new_id: Callable[[str], str]) ->
         return Outcome([intent], Answer(200, intent))
     charge = _charge(intent, now, new_id("ch_"))
     intent["latest_charge"] = charge["id"]
+    if params["payment_method"] in PROCESSING:
+        charge |= {"paid": False, "status": "pending"}
+        intent["status"] = "processing"
+        return Outcome([charge, intent], Answer(200, intent))
     decline = DECLINES.get(params["payment_method"])
     if decline is None:
         intent["status"], intent["amount_received"] = "succeeded", intent["amount"]
         return Outcome([charge, intent], Answer(200, intent))
     return _decline(intent, charge, *decline)
+
+
+def settle(intent: JsonObject, charge: JsonObject, *, paid: bool) -> Outcome:
+    """Bring an intent that is processing to its end, as a bank does it in its own time."""
+    if not paid:
+        return _decline(intent, charge, "generic_decline", "The bank did not pay.")
+    charge |= {"paid": True, "status": "succeeded"}
+    intent |= {"status": "succeeded", "amount_received": intent["amount"]}
+    return Outcome([charge, intent], Answer(200, intent))
+
+
+def matches(intent: JsonObject, query: str) -> bool:
+    """Whether a search finds this intent; of Stripe's query language only what is asked here.
+
+    Terms joined by AND: `metadata['name']:'value'` and `created>seconds`. Raises ValueError.
+    Source: https://docs.stripe.com/search#search-query-language.
+    """
+    for term in query.split(" AND "):
+        match = TERM.fullmatch(term)
+        if match is None:
+            raise ValueError(f"the double does not understand the term {term}")
+        name, value, seconds = match.groups()
+        if seconds and intent["created"] <= int(seconds):
+            return False
+        if name and intent["metadata"].get(name) != value:
+            return False
+    return True
 
 
 def _decline(intent: JsonObject, charge: JsonObject, decline: str, message: str) -> Outcome:

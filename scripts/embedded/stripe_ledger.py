@@ -94,6 +94,15 @@ class Ledger:
             raise
         self._database.execute("COMMIT")
 
+    def replace(self, objects: list[JsonObject]) -> None:
+        """Commit what has become of objects that are there."""
+        with self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.executemany(
+                "UPDATE objects SET body = ? WHERE id = ?",
+                [(json.dumps(each), each["id"]) for each in objects],
+            )
+
     def find(self, kind: str, identifier: str) -> JsonObject | None:
         """Return one object, or None."""
         row = self._database.execute(

@@ -186,6 +186,38 @@ def test_charges_and_keys_survive_a_kill(start: Any, tmp_path: Path) -> None:
         assert len(charges(client)) == 1
 
 
+@pytest.mark.parametrize(
+    ("paid", "ends"), [(True, "succeeded"), (False, "requires_payment_method")]
+)
+def test_a_bank_payment_is_processing_until_it_is_told_how_it_ended(
+    client: stripe.StripeClient, double: Running, paid: bool, ends: str
+) -> None:
+    intent = pay(client, "bank", card="pm_usBankAccount_processing")
+    assert (intent.status, charges(client)[0].status) == ("processing", "pending")
+    address = f"http://127.0.0.1:{double.program.port}/_double/payment_intents/{intent.id}"
+    assert requests.put(address, json={"paid": paid}, timeout=5).status_code == 200
+    assert client.v1.payment_intents.retrieve(intent.id).status == ends
+    assert charges(client)[0].paid is paid
+    assert requests.put(address, json={"paid": paid}, timeout=5).status_code == 409
+    assert pay(client, "bank", card="pm_usBankAccount_processing").status == "processing"
+
+
+def test_intents_are_found_by_their_metadata_and_age(client: stripe.StripeClient) -> None:
+    intents = [
+        client.v1.payment_intents.create(
+            {"amount": 5, "currency": "eur", "metadata": {"payment_id": number}}
+        )
+        for number in ("7", "77")
+    ]
+    query = "metadata['payment_id']:'7' AND created>"
+    found = client.v1.payment_intents.search({"query": f"{query}0"}).data
+    assert [each.id for each in found] == [intents[0].id]
+    later = client.v1.payment_intents.search({"query": f"{query}{intents[0].created}"})
+    assert later.data == []
+    with pytest.raises(stripe.InvalidRequestError, match="customer"):
+        client.v1.payment_intents.search({"query": "customer:'x'"})
+
+
 def test_a_failure_that_nobody_knows_cannot_be_ordered(double: Running) -> None:
     address = f"http://127.0.0.1:{double.program.port}/_double/faults"
     answer = requests.put(address, json={"failure": "explode"}, timeout=5)

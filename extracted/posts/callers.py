@@ -1,0 +1,81 @@
+"""Who writes: read from a token that is checked here, or told by the auth service.
+
+Checked here, a request costs no call and stands when the auth service is down; name and email are
+then as old as the token. Asked for, they are fresh, and every write needs the auth service.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+import jwt
+from flask import Request
+
+from extracted.chassis.client import ServiceClient
+from extracted.chassis.clock import Clock
+from extracted.chassis.tokens import TokenVerifier, bearer, unauthorized
+from extracted.posts.asking import Asked
+from extracted.posts.model import Writer
+from extracted.posts.sent import language
+
+TIMEOUT_S = 5.0
+
+
+class Callers(Protocol):
+    """Finds out for whom a request speaks."""
+
+    def require(self, request: Request) -> Writer:
+        """Who calls. Raises Refusal: 401 without a valid token, 503 when nobody can tell."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open."""
+        ...
+
+
+class SignedTokens:
+    """By the token's signature, and what it claims."""
+
+    def __init__(self, verifier: TokenVerifier) -> None:
+        self._verifier = verifier
+
+    def require(self, request: Request) -> Writer:
+        """See `Callers`."""
+        caller = self._verifier.require(request)
+        if not (caller.name and caller.email):
+            raise unauthorized("The token does not say whose it is; log in again.")
+        told_at = _issued_at(caller.token)
+        return Writer(caller.user_id, caller.name, caller.email, told_at, language(request))
+
+    def close(self) -> None:
+        """See `Callers`."""
+
+
+class AskedTokens:
+    """By `POST /verify` of the auth service at `url`, behind a breaker of its own."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self._client = ServiceClient(url, timeout_s=TIMEOUT_S)
+        self._clock = clock
+        self._service = Asked(
+            self._client,
+            "auth_service_unavailable",
+            "The token cannot be checked at the moment; try again later.",
+        )
+
+    def require(self, request: Request) -> Writer:
+        """See `Callers`."""
+        token, asked_at = bearer(request), self._clock()
+        told = self._service.post("/verify", {"user_id", "name", "email"}, token=token)
+        return Writer(told["user_id"], told["name"], told["email"], asked_at, language(request))
+
+    def close(self) -> None:
+        """See `Callers`."""
+        self._client.close()
+
+
+def _issued_at(token: str) -> datetime:
+    """When a token was made that has been checked before; 1970 when it does not say."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    return datetime.fromtimestamp(claims.get("iat", 0), UTC)

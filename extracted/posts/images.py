@@ -1,0 +1,34 @@
+"""Pictures of posts: the image service makes and keeps them, and says where they are served."""
+
+from __future__ import annotations
+
+from extracted.chassis.client import ServiceClient
+from extracted.posts.asking import Asked
+
+# A large picture takes a second of CPU, and may wait for a busy worker before that.
+TIMEOUT_S = 30.0
+
+
+class Images:
+    """The image service at `url`, behind a breaker of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._client = ServiceClient(url, timeout_s=TIMEOUT_S)
+        self._service = Asked(
+            self._client,
+            "image_service_unavailable",
+            "Images cannot be processed at the moment; try again later.",
+        )
+
+    def store(self, image: bytes, token: str) -> str:
+        """Have a picture stored for the caller whose token this is; the path it is served at.
+
+        Raises Refusal: 4xx when the file is no picture for the blog, 503 when it cannot be stored.
+        """
+        files = {"image": ("image", image)}
+        answer = self._service.post("/upload", {"name"}, token=token, files=files)
+        return f"/images/{answer['name']}"
+
+    def close(self) -> None:
+        """Close the connections to the service."""
+        self._client.close()

@@ -1,0 +1,68 @@
+"""One MongoDB as the service's database: its client, its collections, their indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bson import CodecOptions
+from pymongo import ASCENDING, MongoClient
+from pymongo.write_concern import WriteConcern
+
+from extracted.posts.mongodb.documents import Document
+from extracted.posts.mongodb.names import Names
+from extracted.posts.mongodb.outbox import MongoOutbox
+from extracted.posts.mongodb.repository import MongoPosts
+from extracted.posts.mongodb.unfinished import Unfinished
+from extracted.posts.service import Repository
+
+TIMEOUT_MS = 10_000
+# Only the few documents that have such a field are in a sparse one.
+INDEXES = (
+    ("posts", ("author_id",), False),
+    ("posts", ("event.id",), True),
+    ("posts", ("deleted",), True),
+    ("comments", ("post_id", "_id"), False),
+    ("comments", ("author_id",), False),
+    ("outbox", ("sent_ms", "recorded_ms"), False),
+)
+
+
+class MongoStorage:
+    """See `Storage`. Connects at the first use; each call ends within `TIMEOUT_MS`."""
+
+    def __init__(self, url: str) -> None:
+        self._client: MongoClient[Document] = MongoClient(
+            url, connect=False, appname="posts", timeoutMS=TIMEOUT_MS
+        )
+        self._database = self._client.get_default_database(
+            codec_options=CodecOptions(tz_aware=True), write_concern=WriteConcern(w="majority")
+        )
+        self._names = Names(self._database)
+        self._unfinished = Unfinished(self._database, self._names)
+        self.outbox = MongoOutbox(self._database, self._unfinished)
+        self.memory = _NoMemory()
+
+    def repository(self, wake: Callable[[], None] = lambda: None) -> Repository:
+        """See `Storage`."""
+        return MongoPosts(self._database, self._names, self._unfinished, wake)
+
+    def prepare(self) -> None:
+        """Make the indexes. Safe to repeat."""
+        for collection, fields, sparse in INDEXES:
+            self._database[collection].create_index(
+                [(field, ASCENDING) for field in fields], sparse=sparse
+            )
+
+    def close(self) -> None:
+        """See `Storage`."""
+        self._client.close()
+
+
+class _NoMemory:
+    """Remembers nothing: a rename that is handled twice has the effect of one."""
+
+    def has(self, event_id: str) -> bool:
+        return False
+
+    def add(self, event_id: str) -> None:
+        pass

@@ -1,0 +1,1 @@
+"""The payment service: cards charged through Stripe, once however often it is asked for."""

@@ -1,0 +1,128 @@
+"""Charges at Stripe, by its own client. The only module that knows Stripe's API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import requests
+import stripe
+
+from extracted.payment.charging import (
+    Charge,
+    Charged,
+    Outcome,
+    Refused,
+    UnknownOutcomeError,
+)
+
+# One charge has one intent. What there is beyond a second one changes nothing: a person decides.
+FOUND_AT_MOST = 10
+
+
+class StripeCharger:
+    """Charges with a PaymentIntent, confirmed at once. Retries are safe: the key goes with them."""
+
+    def __init__(self, api_key: str, api_base: str, timeout_s: float) -> None:
+        self._session = requests.Session()
+        self._intents = stripe.StripeClient(
+            api_key,
+            base_addresses={"api": api_base},
+            max_network_retries=1,
+            http_client=stripe.RequestsClient(timeout=timeout_s, session=self._session),
+        ).v1.payment_intents
+
+    def close(self) -> None:
+        """Close the connections to Stripe."""
+        self._session.close()
+
+    def charge(self, charge: Charge) -> Outcome:
+        """See `Charger`."""
+        try:
+            with _unknown_otherwise():
+                intent = self._intents.create(
+                    {
+                        "amount": charge.amount,
+                        "currency": charge.currency,
+                        "payment_method": charge.payment_method,
+                        "confirm": True,
+                        # Nobody is there to follow a bank's redirect: refuse instead of waiting.
+                        "error_on_requires_action": True,
+                        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+                        "metadata": charge.metadata,
+                    },
+                    {"idempotency_key": charge.key},
+                )
+        except stripe.CardError as error:
+            return _declined(error)
+        except stripe.InvalidRequestError as error:
+            return Refused(False, error.code or "invalid_request", _told(error))
+        return Charged(intent.id, intent.status)
+
+    def look_up(self, stripe_id: str) -> Outcome:
+        """See `Charger`."""
+        try:
+            with _unknown_otherwise():
+                return _outcome(self._intents.retrieve(stripe_id))
+        except (stripe.CardError, stripe.InvalidRequestError) as error:
+            raise UnknownOutcomeError(str(error), reached=True) from error
+
+    def find(self, charge: Charge, since: datetime) -> Sequence[Outcome]:
+        """See `Charger`. Stripe's search is complete after a minute, and an hour at the worst."""
+        terms = [f"metadata['{name}']:'{value}'" for name, value in charge.metadata.items()]
+        terms.append(f"created>{int(since.timestamp())}")
+        query = {"query": " AND ".join(terms), "limit": FOUND_AT_MOST}
+        try:
+            with _unknown_otherwise():
+                found = self._intents.search(query).data  # type: ignore[arg-type]  # its TypedDict
+        except (stripe.CardError, stripe.InvalidRequestError) as error:
+            raise UnknownOutcomeError(str(error), reached=True) from error
+        wanted = (charge.amount, charge.currency)
+        return [_outcome(each) for each in found if (each.amount, each.currency) == wanted]
+
+
+@contextmanager
+def _unknown_otherwise() -> Iterator[None]:
+    """Every error of Stripe's is an unknown outcome, but for those that say no to the payment."""
+    try:
+        yield
+    except (stripe.CardError, stripe.InvalidRequestError):
+        raise
+    except (stripe.APIConnectionError, stripe.RateLimitError) as error:
+        raise UnknownOutcomeError(str(error), reached=False) from error
+    except stripe.StripeError as error:
+        raise UnknownOutcomeError(str(error), reached=True) from error
+
+
+def _outcome(intent: stripe.PaymentIntent) -> Outcome:
+    """What an intent says of itself, long after the request that made it."""
+    refusal: Any = intent.last_payment_error
+    if intent.status == "requires_payment_method" and refusal is not None:
+        return Refused(
+            True,
+            refusal.code or "card_declined",
+            refusal.message or "Stripe refused the payment.",
+            decline_code=getattr(refusal, "decline_code", None),
+            stripe_id=intent.id,
+        )
+    if intent.status == "canceled":
+        return Refused(True, "payment_canceled", "The payment was cancelled.", None, intent.id)
+    return Charged(intent.id, intent.status)
+
+
+def _told(error: stripe.StripeError) -> str:
+    return error.user_message or "Stripe refused the payment."
+
+
+def _declined(error: stripe.CardError) -> Refused:
+    details: Any = error.error
+    intent = getattr(details, "payment_intent", None)
+    return Refused(
+        True,
+        error.code or "card_declined",
+        _told(error),
+        decline_code=getattr(details, "decline_code", None),
+        stripe_id=getattr(intent, "id", None),
+    )

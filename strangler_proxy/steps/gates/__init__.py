@@ -1,7 +1,8 @@
 """The gates: what each needs to see before a step may go on."""
 
 from strangler_proxy.steps.gates.answers import AnswersCompared, Sample
+from strangler_proxy.steps.gates.data import Copied, RowsAlike
 from strangler_proxy.steps.gates.health import Health
 from strangler_proxy.steps.gates.traffic import Watch
 
-__all__ = ["AnswersCompared", "Health", "Sample", "Watch"]
+__all__ = ["AnswersCompared", "Copied", "Health", "RowsAlike", "Sample", "Watch"]

@@ -1,7 +1,8 @@
 """The parts: changes to the world that a step makes, and takes back."""
 
+from strangler_proxy.steps.parts.data import HandOver, PlanMove
 from strangler_proxy.steps.parts.flip import FlipRoutes
 from strangler_proxy.steps.parts.process import StartProcess
 from strangler_proxy.steps.parts.seam import SwitchSeam
 
-__all__ = ["FlipRoutes", "StartProcess", "SwitchSeam"]
+__all__ = ["FlipRoutes", "HandOver", "PlanMove", "StartProcess", "SwitchSeam"]

@@ -1,0 +1,144 @@
+"""The data of a capability, moved: what a step does of it, and how it is taken back.
+
+Its parts in order: `PlanMove`, a `StartProcess` of the mover, and, when what was copied is proved,
+`HandOver`. Undone in reverse, every write made since is kept: the rollback brings them back, the
+mover ends, and what was made in the databases goes.
+"""
+
+from dataclasses import dataclass
+
+from strangler_proxy.steps.moves import (
+    CANDIDATE,
+    CONTROL,
+    DataMove,
+    HandedOver,
+    MoveBusy,
+    MoveFailed,
+)
+from strangler_proxy.steps.step import Facts, Pace, PartFailed
+
+
+@dataclass(frozen=True)
+class PlanMove:
+    """Begins nothing yet; undone, it takes away what the move has made since."""
+
+    move: DataMove
+    family: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The part's name in the ledger."""
+        return f"plan the move of {self.move.name}"
+
+    @property
+    def forward(self) -> str:
+        """What executing does, for the plan."""
+        return f"see that nothing stands against moving the data of {self.move.name}"
+
+    @property
+    def back(self) -> str:
+        """What undoing does, for the plan."""
+        return f"take away what the move of {self.move.name} has made in both databases"
+
+    def prepare(self) -> Facts:
+        """Plan it, unless an earlier run has begun it."""
+        try:
+            if not self.move.state().begun:
+                self.move.plan()
+        except MoveFailed as fault:
+            raise PartFailed(f"the move of {self.move.name}: {fault}") from fault
+        return {}
+
+    def execute(self, facts: Facts, pace: Pace) -> None:
+        """Nothing: the mover, which comes next, begins it."""
+
+    def undo(self, facts: Facts, pace: Pace) -> None:
+        """Remove triggers and tables of the move; rows at the target stay."""
+        try:
+            if self.move.state().begun:
+                self.move.remove()
+        except MoveFailed as fault:
+            raise PartFailed(f"the move of {self.move.name} stays: {fault}") from fault
+
+    def holds(self, facts: Facts) -> bool:
+        """There is nothing that could be lost."""
+        return True
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """Cuts the writes over to the candidate's tables, and back with every write made since.
+
+    One that is undone, because something was late or differed, has left everything as it was, and
+    is tried again after a pause. One that an earlier run has left at work is waited for.
+    """
+
+    move: DataMove
+    tries: int = 3
+    pause_s: float = 2.0
+    busy_s: float = 600.0
+    family: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The part's name in the ledger."""
+        return f"hand {self.move.name} over"
+
+    @property
+    def forward(self) -> str:
+        """What executing does, for the plan."""
+        return f"hand the writes of {self.move.name} over to the candidate, its tables proved alike"
+
+    @property
+    def back(self) -> str:
+        """What undoing does, for the plan."""
+        return f"hand the writes of {self.move.name} back, with all that was written since"
+
+    def prepare(self) -> Facts:
+        """Note whose the tables are."""
+        return {"owner": self._owner()}
+
+    def execute(self, facts: Facts, pace: Pace) -> None:
+        """Cut over; one that was done already is left as it is."""
+        self._hand_over(CANDIDATE, pace)
+
+    def undo(self, facts: Facts, pace: Pace) -> None:
+        """Roll back, unless the tables were the candidate's before."""
+        if facts["owner"] == CONTROL and self._owner() == CANDIDATE:
+            self._hand_over(CONTROL, pace)
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the tables are still the candidate's."""
+        return self._owner() == CANDIDATE
+
+    def _owner(self) -> str:
+        try:
+            return self.move.state().owner
+        except MoveFailed as fault:
+            raise PartFailed(f"whose {self.move.name} is cannot be read: {fault}") from fault
+
+    def _hand_over(self, to: str, pace: Pace) -> None:
+        ended = HandedOver(False, "it was not tried")
+        for number in range(self.tries):
+            if number:
+                pace.wait(self.pause_s)
+            try:
+                ended = self._once_free(to, pace)
+            except MoveFailed as fault:
+                raise PartFailed(f"{self.move.name} was not handed over: {fault}") from fault
+            if ended.done:
+                return
+        raise PartFailed(
+            f"{self.move.name} was not handed over in {self.tries} tries, and all is as it was: "
+            f"{ended.reason}"
+        )
+
+    def _once_free(self, to: str, pace: Pace) -> HandedOver:
+        deadline = pace.now() + self.busy_s
+        while True:
+            try:
+                return self.move.hand_over(to)
+            except MoveBusy:
+                if pace.now() >= deadline:
+                    raise
+            pace.wait(self.pause_s)

@@ -1,0 +1,182 @@
+"""What a step does of a move of data: parts and gates over a move that is only remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from strangler_proxy.steps.gates.data import Copied, RowsAlike, judge_copy, judge_rows
+from strangler_proxy.steps.moves import (
+    CANDIDATE,
+    CONTROL,
+    HandedOver,
+    MoveBusy,
+    MoveFailed,
+    MoveState,
+    Verified,
+    mover_runs,
+)
+from strangler_proxy.steps.parts.data import HandOver, PlanMove
+from strangler_proxy.steps.step import PartFailed, Verdict
+from tests.unit.steps.fakes import FakePace
+
+FRESH = MoveState(
+    begun=False, runs=False, owner=CONTROL, follows=False,
+    rows=0, estimated=0, waiting=0, oldest_s=0.0,
+)  # fmt: skip
+ALIKE = Verified(1200, 0, 0)
+FOLLOWS = replace(FRESH, begun=True, runs=True, follows=True, rows=1200)
+
+
+@dataclass
+class FakeMove:
+    """Hands over unless a reason not to is left; `broken` makes every command fail."""
+
+    now: MoveState = FRESH
+    reasons: list[str] = field(default_factory=list)
+    against: str = ""
+    broken: str = ""
+    busy: int = 0
+    verified: Verified = ALIKE
+    asked: list[str] = field(default_factory=list)
+    name: str = "notes"
+    start_command: tuple[str, ...] = ("strangler", "data", "start", "notes")
+
+    def plan(self) -> None:
+        self.asked.append("plan")
+        if self.against:
+            raise MoveFailed(self.against)
+
+    def state(self) -> MoveState:
+        if self.broken:
+            raise MoveFailed(self.broken)
+        return self.now
+
+    def verify(self) -> Verified:
+        if self.broken:
+            raise MoveFailed(self.broken)
+        return self.verified
+
+    def hand_over(self, to: str) -> HandedOver:
+        self.asked.append(f"to {to}")
+        if self.busy:
+            self.busy -= 1
+            raise MoveBusy("pid 7 is at work")
+        if self.reasons:
+            return HandedOver(False, self.reasons.pop(0))
+        self.now = replace(self.now, owner=to)
+        return HandedOver(True)
+
+    def remove(self) -> None:
+        self.asked.append("remove")
+        self.now = FRESH
+
+
+def test_what_stands_against_a_move_is_told_before_anything_is_begun() -> None:
+    with pytest.raises(PartFailed, match="notes has no primary key"):
+        PlanMove(FakeMove(against="notes has no primary key")).prepare()
+
+
+def test_a_move_that_was_begun_is_not_planned_again() -> None:
+    move = FakeMove(FOLLOWS)
+    PlanMove(move).prepare()
+    assert move.asked == []
+
+
+def test_a_move_is_taken_away_only_if_it_was_begun() -> None:
+    move = FakeMove(FOLLOWS)
+    for _ in range(2):
+        PlanMove(move).undo({}, FakePace())
+    assert move.asked == ["remove"]
+
+
+def test_writes_go_over_and_come_back() -> None:
+    move = FakeMove(FOLLOWS)
+    part = HandOver(move)
+    facts = part.prepare()
+    assert not part.holds(facts)
+    part.execute(facts, FakePace())
+    assert part.holds(facts)
+    part.undo(facts, FakePace())
+    part.undo(facts, FakePace())
+    assert move.asked == ["to candidate", "to control"]
+
+
+def test_tables_that_were_the_candidates_before_stay_with_it() -> None:
+    move = FakeMove(replace(FOLLOWS, owner=CANDIDATE))
+    part = HandOver(move)
+    facts = part.prepare()
+    part.undo(facts, FakePace())
+    assert move.asked == []
+
+
+def test_a_cut_over_that_went_back_is_tried_again_and_in_the_end_told() -> None:
+    pace, move = FakePace(), FakeMove(FOLLOWS, reasons=["it was late", "a row differs"])
+    part = HandOver(move, tries=3, pause_s=2.0)
+    part.execute(part.prepare(), pace)
+    assert (move.now.owner, pace.time) == (CANDIDATE, 4.0)
+    move = FakeMove(FOLLOWS, reasons=["it was late"] * 3)
+    with pytest.raises(PartFailed, match=r"in 3 tries, and all is as it was: it was late"):
+        HandOver(move, tries=3).execute({"owner": CONTROL}, pace)
+    assert move.now.owner == CONTROL
+
+
+def test_another_command_at_work_is_waited_for_but_not_for_ever() -> None:
+    move = FakeMove(FOLLOWS, busy=5)
+    HandOver(move, tries=1).execute({"owner": CONTROL}, FakePace())
+    assert move.now.owner == CANDIDATE
+    move = FakeMove(FOLLOWS, busy=5)
+    with pytest.raises(PartFailed, match="pid 7 is at work"):
+        HandOver(move, busy_s=3.0).execute({"owner": CONTROL}, FakePace())
+
+
+@pytest.mark.parametrize("act", ["prepare", "holds"])
+def test_a_move_that_cannot_be_looked_at_is_told(act: str) -> None:
+    part = HandOver(FakeMove(broken="the ledger is damaged"))
+    with pytest.raises(PartFailed, match="the ledger is damaged"):
+        getattr(part, act)(*([{}] if act == "holds" else []))
+
+
+COPIES = [
+    (FOLLOWS, Verdict.PASSED, "all 1,200 rows copied"),
+    (replace(FOLLOWS, follows=False, estimated=5000), Verdict.INCONCLUSIVE, "of about 5,000"),
+    (replace(FOLLOWS, waiting=7, oldest_s=9.0), Verdict.INCONCLUSIVE, "the oldest for 9.0 s"),
+    (replace(FOLLOWS, problems=("no trigger",)), Verdict.FAILED, "no trigger"),
+]
+
+
+@pytest.mark.parametrize(("state", "verdict", "told"), COPIES)
+def test_a_copy_is_judged_by_its_state(state: MoveState, verdict: Verdict, told: str) -> None:
+    evidence = judge_copy(state, 2.0)
+    assert evidence.verdict == verdict
+    assert told in evidence.text
+
+
+ROWS = [
+    (ALIKE, Verdict.PASSED, "1,200 rows are alike"),
+    (Verified(1200, 3, 3), Verdict.INCONCLUSIVE, "3 rows differ by changes that wait"),
+    (Verified(1200, 4, 3, ("notes 7: missing",)), Verdict.FAILED, "notes 7: missing"),
+]
+
+
+@pytest.mark.parametrize(("verified", "verdict", "told"), ROWS)
+def test_rows_are_judged_by_those_that_nothing_explains(
+    verified: Verified, verdict: Verdict, told: str
+) -> None:
+    evidence = judge_rows(verified)
+    assert evidence.verdict == verdict
+    assert told in evidence.text
+
+
+def test_a_move_that_does_not_answer_proves_nothing() -> None:
+    move = FakeMove(FOLLOWS, broken="the database is away")
+    for gate in (Copied(move, 10.0), RowsAlike(move)):
+        evidence = gate.begin(FakePace()).look()
+        assert (evidence.verdict, evidence.text) == (Verdict.INCONCLUSIVE, "the database is away")
+
+
+def test_a_mover_is_well_while_it_is_at_work() -> None:
+    assert mover_runs(FakeMove(FOLLOWS)) is None
+    assert "nobody carries" in str(mover_runs(FakeMove(FRESH)))
+    assert mover_runs(FakeMove(broken="away")) == "away"

@@ -59,5 +59,9 @@ def new_comment(request: Request) -> tuple[int, str]:
 
 
 def language(request: Request) -> str:
-    """The language that the client would rather read, of those that mails are written in."""
-    return request.accept_languages.best_match(LANGUAGES, LANGUAGES[0])
+    """The language that the client would rather read, of those that mails are written in.
+
+    By the first part of each tag, most wanted first: `ko-KR` asks for `ko` (RFC 4647, 3.4).
+    """
+    wanted = (tag.partition("-")[0].lower() for tag in request.accept_languages.values())
+    return next((each for each in wanted if each in LANGUAGES), LANGUAGES[0])

@@ -21,7 +21,7 @@ from extracted.posts.mongodb.unfinished import NEW, Unfinished
 
 # What a killed relay delays the others by.
 LEASE_S = 30.0
-UNSENT: Document = {"sent_ms": None}
+UNSENT: Document = {"sent_ms": {"$eq": None}}
 
 
 class MongoOutbox:

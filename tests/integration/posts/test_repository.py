@@ -8,10 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from extracted.chassis.events.envelope import read
+from extracted.chassis.events.envelope import Event, read
 from extracted.chassis.events.payloads import PostCreated
 from extracted.chassis.relaying import Relay
-from extracted.posts.model import PostDraft
+from extracted.posts.model import Post, PostDraft
+from extracted.posts.service import created
 from tests.integration.events.outboxes import ListPublisher
 from tests.integration.posts.storages import NOON, Kept, remark, write, writer
 
@@ -160,6 +161,20 @@ def test_what_is_written_bears_the_newer_of_the_tokens_and_the_events_name(kept:
     assert written is not None
     assert written.author_name == "Anna"
     assert [told.author.name for told in sent(kept)] == ["Anna", "Annie"]
+
+
+def test_a_rename_in_the_midst_of_a_writing_is_not_missed(kept: Kept) -> None:
+    renaming = threading.Thread(target=lambda: kept.repository.rename("e1", 1, "Anna", LATER))
+
+    def announce(post: Post) -> Event[PostCreated]:
+        renaming.start()
+        renaming.join(0.3)  # in SQL it waits for the end of this transaction
+        return created(post, writer())
+
+    write(kept.repository)  # so that something is known of the author before
+    post = kept.repository.add(PostDraft(writer(), "T", "B", None, NOON), announce)
+    renaming.join(30)
+    assert names(kept, post.id) == ["Anna"]
 
 
 def test_no_copy_is_left_behind_by_renames_that_meet_writes(kept: Kept) -> None:

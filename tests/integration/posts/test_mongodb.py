@@ -1,0 +1,275 @@
+"""What is MongoDB's alone: no transaction, so deaths between two writes, and leases.
+
+Over the wire protocol's stand-in, which is no MongoDB: it has the same statements, one at a time.
+That a shut collection refuses is played by a wrapper, as it knows no validators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pymongo.errors import AutoReconnect, WriteError
+
+from extracted.chassis.events import NotNowError
+from extracted.chassis.events.port import Message, UnroutedError
+from extracted.chassis.outbox_store import Backlog
+from extracted.chassis.relaying import Relay
+from extracted.posts.mongodb import MongoStorage
+from extracted.posts.mongodb.outbox import LEASE_S
+from tests.integration.events.outboxes import ListPublisher
+from tests.integration.posts.storages import NOON, Dated, in_parts, remark, write, writer
+
+LATER = NOON + timedelta(hours=1)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def killed() -> None:
+    raise Killed
+
+
+@dataclass
+class Watched:
+    """A database in which something happens before certain statements, once each."""
+
+    database: Dated
+    before: dict[str, Callable[[], object]] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Any:
+        return _Watched(self, name)
+
+
+class _Watched:
+    def __init__(self, owner: Watched, name: str) -> None:
+        self._owner, self._name = owner, name
+
+    def __getattr__(self, statement: str) -> Any:
+        act = self._owner.before.pop(f"{self._name}.{statement}", None)
+        if act is not None:
+            act()
+        return getattr(self._owner.database[self._name], statement)
+
+
+@pytest.fixture
+def watched(mongo_database: Dated) -> Watched:
+    return Watched(mongo_database)
+
+
+def sent(database: Any) -> list[str]:
+    """The keys of what another process's relay sends."""
+    _, outbox = in_parts(database)
+    publisher = ListPublisher()
+    Relay(outbox, publisher).send_waiting()
+    return [message.key for message in publisher.taken]
+
+
+@pytest.mark.parametrize("statement", ["outbox.update_one", "authors.find_one", "posts.update_one"])
+def test_killed_after_a_post_was_written_its_event_is_sent_and_once(
+    watched: Watched, mongo_database: Dated, statement: str
+) -> None:
+    repository, _ = in_parts(watched)
+    watched.before["posts.insert_one"] = lambda: watched.before.update({statement: killed})
+    with pytest.raises(Killed):
+        write(repository)
+    assert sent(mongo_database) == ["post:1"]
+    assert sent(mongo_database) == []
+    assert "event" not in mongo_database["posts"].find_one({"_id": 1})
+
+
+def test_killed_before_a_post_was_written_nothing_is_sent(
+    watched: Watched, mongo_database: Dated
+) -> None:
+    repository, _ = in_parts(watched)
+    watched.before["posts.insert_one"] = killed
+    with pytest.raises(Killed):
+        write(repository)
+    assert sent(mongo_database) == []
+    assert repository.newest(0, 10) == ([], 0)
+
+
+def test_a_name_that_a_killed_writer_did_not_see_is_written_by_the_relay(
+    watched: Watched, mongo_database: Dated
+) -> None:
+    repository, _ = in_parts(watched)
+
+    def renamed_meanwhile() -> None:
+        in_parts(mongo_database)[0].rename("e1", 1, "Anna", LATER)
+        watched.before["outbox.update_one"] = killed
+
+    watched.before["posts.insert_one"] = renamed_meanwhile
+    with pytest.raises(Killed):
+        write(repository)
+    assert repository.find(1).author_name == "Ann"  # type: ignore[union-attr]
+    assert sent(mongo_database) == ["post:1"]
+    assert repository.find(1).author_name == "Anna"  # type: ignore[union-attr]
+
+
+def test_when_the_outbox_fails_after_the_post_was_written_the_author_is_told_of_it(
+    watched: Watched, mongo_database: Dated
+) -> None:
+    repository, outbox = in_parts(watched)
+
+    def away() -> None:
+        raise AutoReconnect("cut off")
+
+    watched.before["posts.insert_one"] = lambda: watched.before.update({"outbox.update_one": away})
+    assert write(repository).id == 1
+    assert outbox.backlog().events == 1
+    assert sent(mongo_database) == ["post:1"]
+
+
+@pytest.mark.parametrize(
+    "statement", ["comments.delete_many", "posts.delete_one", "outbox.update_one"]
+)
+def test_killed_while_a_post_is_deleted_nothing_of_it_is_seen_and_the_relay_ends_it(
+    watched: Watched, mongo_database: Dated, statement: str
+) -> None:
+    repository, _ = in_parts(watched)
+    # Its event is in the post still, as if another writer had been killed.
+    watched.before["posts.insert_one"] = lambda: watched.before.update(
+        {"outbox.update_one": killed}
+    )
+    with pytest.raises(Killed):
+        write(repository)
+    repository.comment(remark(1))
+    watched.before[statement] = killed
+    with pytest.raises(Killed):
+        repository.remove(1)
+    assert repository.find(1) is None
+    assert repository.comments(1, 0, 10) == ([], 0)
+    assert sent(mongo_database) == ["post:1"]
+    for collection in ("posts", "comments"):
+        assert mongo_database[collection].count_documents({}) == 0
+
+
+def test_a_comment_sees_a_rename_and_a_deletion_that_came_meanwhile(watched: Watched) -> None:
+    repository, _ = in_parts(watched)
+    first, second = write(repository), write(repository)
+    watched.before["comments.insert_one"] = lambda: repository.rename("e1", 1, "Anna", LATER)
+    comment = repository.comment(remark(first.id))
+    assert comment is not None
+    assert repository.comments(first.id, 0, 10)[0] == [comment]
+    assert comment.author_name == "Anna"
+    watched.before["comments.insert_one"] = lambda: repository.remove(second.id)
+    assert repository.comment(remark(second.id)) is None
+    assert watched.database["comments"].count_documents({"post_id": second.id}) == 0
+
+
+def test_of_two_renames_at_once_the_newer_is_spread_last(watched: Watched) -> None:
+    repository, _ = in_parts(watched)
+    post = write(repository)
+
+    def newer() -> None:
+        in_parts(watched.database)[0].rename("e2", 1, "Annie", LATER + timedelta(seconds=1))
+
+    watched.before["posts.update_many"] = newer
+    repository.rename("e1", 1, "Anna", LATER)
+    assert repository.find(post.id).author_name == "Annie"  # type: ignore[union-attr]
+
+
+def test_a_rename_that_was_cut_short_is_ended_by_its_repetition(watched: Watched) -> None:
+    repository, _ = in_parts(watched)
+    post = write(repository)
+    watched.before["comments.update_many"] = killed
+    repository.comment(remark(post.id))
+    with pytest.raises(Killed):
+        repository.rename("e1", 1, "Anna", LATER)
+    repository.rename("e1", 1, "Anna", LATER)
+    assert repository.comments(post.id, 0, 10)[0][0].author_name == "Anna"
+
+
+def shut() -> None:
+    raise WriteError("Document failed validation", 121)
+
+
+def test_a_rename_waits_while_a_move_keeps_the_collections_shut(watched: Watched) -> None:
+    repository, _ = in_parts(watched)
+    post = write(repository)
+    watched.before["posts.update_many"] = shut
+    with pytest.raises(NotNowError):
+        repository.rename("e1", 1, "Anna", LATER)
+    repository.rename("e1", 1, "Anna", LATER)
+    assert repository.find(post.id).author_name == "Anna"  # type: ignore[union-attr]
+
+
+def test_a_shut_collection_holds_up_no_event(watched: Watched) -> None:
+    repository, _ = in_parts(watched)
+    watched.before["posts.insert_one"] = lambda: watched.before.update(
+        {"outbox.update_one": killed}
+    )
+    with pytest.raises(Killed):
+        write(repository)
+    watched.before["posts.update_one"] = shut
+    assert sent(watched) == ["post:1"]
+    assert sent(watched) == []
+
+
+def test_one_relay_works_at_a_time_and_a_killed_one_for_as_long_as_its_lease(
+    mongo_database: Dated,
+) -> None:
+    now = [1_000_000.0]
+    repository, outbox = in_parts(mongo_database, lambda: now[0])
+    write(repository)
+    with outbox.claim(10) as first:
+        assert len(first.events) == 1
+        with outbox.claim(10) as second:
+            assert second.events == []
+        now[0] += LEASE_S + 1
+        with outbox.claim(10) as third:
+            assert len(third.events) == 1
+    with outbox.claim(10) as fourth:
+        assert len(fourth.events) == 1
+
+
+def test_events_that_no_queue_takes_wait_and_what_was_sent_goes_after_its_time(
+    mongo_database: Dated,
+) -> None:
+    now = [1_000_000.0]
+    repository, outbox = in_parts(mongo_database, lambda: now[0])
+    for _ in range(3):
+        write(repository)
+    takes: list[str] = ["post:2"]
+
+    def route(message: Message) -> None:
+        if message.key not in takes:
+            raise UnroutedError(message.topic)
+
+    publisher = ListPublisher(route)
+    relay = Relay(outbox, publisher)
+    assert relay.send_waiting() == 1
+    now[0] += 10
+    assert outbox.backlog() == Backlog(2, 10.0)
+    takes += ["post:1", "post:3"]
+    assert relay.send_waiting() == 0
+    now[0] += 60
+    assert relay.send_waiting() == 2
+    assert sorted(message.key for message in publisher.taken) == ["post:1", "post:2", "post:3"]
+    assert outbox.purge(3600) == 0
+    assert outbox.purge(-1) == 3
+    assert outbox.backlog() == Backlog(0, 0.0)
+
+
+def test_ids_go_on_from_the_counters_that_a_move_has_raised(mongo_database: Dated) -> None:
+    repository, _ = in_parts(mongo_database)
+    for collection, last in (("posts", 41), ("comments", 99)):
+        mongo_database["counters"].insert_one({"_id": collection, "last": last})
+    post = write(repository, writer(7, "Bob"))
+    assert post.id == 42
+    comment = repository.comment(remark(42))
+    assert comment is not None
+    assert comment.id == 100
+
+
+def test_indexes_are_made_and_again(wire: str) -> None:
+    with closing(MongoStorage(f"{wire.rpartition('/')[0]}/indexed")) as storage:
+        storage.prepare()
+        storage.prepare()
+        assert storage.repository().newest(0, 1) == ([], 0)
+        assert not storage.memory.has("e1")

@@ -15,6 +15,7 @@ from strangler_proxy.steps.parts import launch
 from strangler_proxy.steps.step import Facts, Pace, PartFailed
 
 LAUNCH_WITHIN_S = 15.0
+LIVES_S = 1.0  # who has nobody to ask is well when it has lived so long
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,19 @@ class StartProcess:
     `health` answers None when the service is well. Undo sends SIGTERM, and SIGKILL to the whole
     session if it is still there after `stop_within_s`, which must be longer than the service takes
     to finish the requests it has (gunicorn: `graceful_timeout`, 30 s by default). A service that
-    ran already when the part first came to it is left alone.
+    ran already when the part first came to it is left alone, and so is one that `stays`: others
+    may have come to need it. Without `health` it is well while it lives.
     """
 
     service: str
     command: tuple[str, ...]
     run_dir: Path
-    health: Checkup
+    health: Checkup | None
     cwd: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     healthy_within_s: float = 30.0
     stop_within_s: float = 45.0
+    stays: bool = False
     family: str | None = None
 
     @property
@@ -51,7 +54,7 @@ class StartProcess:
     @property
     def back(self) -> str:
         """What undoing does, for the plan."""
-        return f"stop the {self.service} service"
+        return f"{'leave' if self.stays else 'stop'} the {self.service} service"
 
     @property
     def log(self) -> Path:
@@ -60,7 +63,7 @@ class StartProcess:
 
     def prepare(self) -> Facts:
         """Note where the service will be found, and whether it is somebody else's already."""
-        if self.health() is None and not self._running():
+        if self.health is not None and self.health() is None and not self._running():
             raise PartFailed(
                 f"a {self.service} service answers already that this step did not start; "
                 "stop it, or say with --external that it is run elsewhere"
@@ -74,16 +77,14 @@ class StartProcess:
         if self.pid() is None:
             self._launch()
         wait_until(self._found_or_gone, LAUNCH_WITHIN_S, pace)
-        well = self.pid() is not None and wait_until(
-            self._well_or_gone, self.healthy_within_s, pace
-        )
+        well = self.pid() is not None and self._becomes_well(pace)
         if not well or self.pid() is None:
             state = "is running but not well" if self._running() else "ended"
             raise PartFailed(f"the {self.service} service {state}: {self._last_words()}")
 
     def undo(self, facts: Facts, pace: Pace) -> None:
         """Stop it, whoever of an earlier run started it; nothing to do if it is gone."""
-        if facts.get("was_running"):
+        if self.stays or facts.get("was_running"):
             return
         # A launcher that was cut off from its step may be about to write the pid file.
         wait_until(self._found_or_gone, LAUNCH_WITHIN_S, pace)
@@ -144,8 +145,13 @@ class StartProcess:
         # The launcher hands its lock on: whoever it started and has not ended has it.
         return self.pid() is not None or not self._running()
 
-    def _well_or_gone(self) -> bool:
-        return self.health() is None or not self._running()
+    def _becomes_well(self, pace: Pace) -> bool:
+        health = self.health
+        if health is None:
+            return not wait_until(lambda: not self._running(), LIVES_S, pace)
+        return wait_until(
+            lambda: health() is None or not self._running(), self.healthy_within_s, pace
+        )
 
     def _last_words(self) -> str:
         try:

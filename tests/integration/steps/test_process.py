@@ -108,3 +108,18 @@ def test_a_detached_service_does_not_keep_its_starters_sockets(part, pace):
         part().execute({}, pace)
     with socket.create_server(address):  # would be in use if the service held it
         pass
+
+
+def test_a_worker_without_an_address_is_well_while_it_lives_and_may_stay(part, pace, tmp_path):
+    worker = part(command=("sleep", "60"))
+    worker = type(worker)(**{**vars(worker), "health": None, "stays": True})
+    facts = worker.prepare()
+    worker.execute(facts, pace)
+    assert worker.holds(facts)
+    worker.undo(facts, pace)
+    assert worker.holds(facts)
+    type(worker)(**{**vars(worker), "stays": False}).undo(facts, pace)
+    assert not worker.holds(facts)
+    dying = type(worker)(**{**vars(worker), "command": ("false",)})
+    with pytest.raises(PartFailed, match="ended"):
+        dying.execute({}, pace)

@@ -1,0 +1,53 @@
+"""A command as a part, and work that is waited for before it is undone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from strangler_proxy.steps.parts import FinishFirst, RunCommand
+from strangler_proxy.steps.step import PartFailed
+from tests.unit.steps.fakes import FakePace
+
+
+def command(folder: Path, program: str, **more: object) -> RunCommand:
+    return RunCommand("make the tables", (sys.executable, "-c", program), folder, **more)
+
+
+def test_a_command_is_run_to_its_end_where_and_with_what_it_is_told(tmp_path: Path) -> None:
+    write = "import os; open('made', 'a').write(os.environ['WORD'])"
+    part = command(tmp_path, write, environment={"WORD": "yes"})
+    for _ in range(2):
+        part.execute(part.prepare(), FakePace())
+    part.undo({}, FakePace())
+    assert (tmp_path / "made").read_text() == "yesyes"
+
+
+def test_a_command_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:
+    part = command(tmp_path, "import sys; print('no database'); sys.exit(3)")
+    with pytest.raises(PartFailed, match="make the tables: it ended with 3: no database"):
+        part.execute({}, FakePace())
+
+
+def test_a_command_that_does_not_end_or_does_not_exist_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PartFailed, match="timed out"):
+        command(tmp_path, "import time; time.sleep(60)", within_s=0.2).execute({}, FakePace())
+    with pytest.raises(PartFailed, match="No such file"):
+        RunCommand("make it", ("no-such-command",), tmp_path).execute({}, FakePace())
+
+
+def test_undoing_waits_until_nothing_is_left() -> None:
+    left = ["3 events wait", "1 event waits"]
+    pace = FakePace()
+    FinishFirst("events", lambda: left.pop(0) if left else None).undo({}, pace)
+    assert left == []
+    assert pace.time > 0
+
+
+def test_work_that_does_not_end_stops_the_undoing_with_what_is_left() -> None:
+    part = FinishFirst("events", lambda: "2 events wait", within_s=5.0)
+    part.execute(part.prepare(), FakePace())
+    with pytest.raises(PartFailed, match="events are not finished within 5 s: 2 events wait"):
+        part.undo({}, FakePace())

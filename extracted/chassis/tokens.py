@@ -20,6 +20,8 @@ from extracted.chassis.settings import Environment, http_url, secret
 
 BY_KEY = ("EdDSA", "RS256")
 INVALID = "The token is not valid."
+# When it was made is not compared: the signer's clock may be a little ahead of this one.
+OPTIONS: jwt.types.Options = {"require": ["sub", "exp"], "verify_iat": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,7 @@ class TokenVerifier:
         """
         try:
             algorithm, key = self._means(jwt.get_unverified_header(token))
-            claims = jwt.decode(
-                token, key, algorithms=[algorithm], options={"require": ["sub", "exp"]}
-            )
+            claims = jwt.decode(token, key, algorithms=[algorithm], options=OPTIONS)
             return _caller(claims, token)
         except jwt.ExpiredSignatureError:
             raise unauthorized("The token has expired; log in again.") from None

@@ -93,6 +93,10 @@ def test_an_expired_token_is_told_so(text: str) -> None:
     assert refused(BOTH, text) == (401, "The token has expired; log in again.")
 
 
+def test_a_token_of_a_signer_whose_clock_is_ahead_is_accepted() -> None:
+    assert BOTH.caller(token(7, iat=9999999999)).user_id == 7
+
+
 def test_without_a_secret_or_without_keys_such_tokens_are_not_valid() -> None:
     assert refused(TokenVerifier(None, KnownKeys(SIGNER)), token())[0] == 401
     assert refused(TokenVerifier(SECRET), SIGNER.token())[0] == 401

@@ -1,0 +1,68 @@
+"""The auth service, put together. `create_app` alone builds things; importing opens nothing."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from flask import Flask
+
+from extracted.auth import routes
+from extracted.auth.issuing import Issuer
+from extracted.auth.keyfolder import KeyFolder
+from extracted.auth.keyring import Lives
+from extracted.auth.models import OUTBOX
+from extracted.auth.passwords import Passwords
+from extracted.auth.repository import SqlUsers
+from extracted.auth.settings import Settings
+from extracted.auth.throttling import LoginThrottle
+from extracted.chassis import draining, errors, health, logs
+from extracted.chassis.clock import Clock, utc_now
+from extracted.chassis.database import Database
+from extracted.chassis.events import open_broker
+from extracted.chassis.outbox import Outbox
+from extracted.chassis.outbox_store import SqlOutbox
+from extracted.chassis.relaying import Relay
+from extracted.chassis.tokens import TokenVerifier
+
+
+def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flask:
+    """Build the service; without settings, from the environment.
+
+    `app.extensions["start"]()` begins to send events, and `app.extensions["close"]()` ends that and
+    closes what is held open. Raises SettingsError, and KeyFolderError without a signing key.
+    """
+    settings = settings or Settings.from_environ(os.environ)
+    logs.configure("auth")
+    app = Flask(__name__, static_folder=None)
+    logs.init_app(app)
+    errors.init_app(app)
+    draining.init_app(app)
+
+    lives = Lives(
+        timedelta(seconds=settings.signing_delay_s), timedelta(seconds=settings.token_ttl_s)
+    )
+    issuer = Issuer(KeyFolder(settings.signing_keys), lives, clock)
+    database = Database(settings.database_url)
+    relay = Relay(SqlOutbox(database.engine, OUTBOX), open_broker(settings.broker_url).publisher())
+    parts = routes.Parts(
+        users=SqlUsers(database.sessions, Outbox(OUTBOX, relay.wake)),
+        passwords=Passwords(settings.bcrypt_rounds),
+        limit=LoginThrottle(
+            settings.login_limit, settings.login_account_limit, settings.rate_limit_url
+        ),
+        issuer=issuer,
+        tokens=TokenVerifier(settings.jwt_secret, issuer),
+        trusted=settings.trusted_proxy,
+        clock=clock,
+    )
+    app.register_blueprint(health.blueprint("auth"))
+    app.register_blueprint(routes.blueprint(parts))
+
+    def close() -> None:
+        relay.stop()
+        database.close()
+
+    app.extensions["start"] = relay.start
+    app.extensions["close"] = close
+    return app

@@ -1,0 +1,99 @@
+"""The limits of logins over HTTP, counted in memory and in Redis."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import limits
+import pytest
+from werkzeug.test import TestResponse
+
+from extracted.auth.clients import networks
+from tests.e2e.faults.redis_server import RedisServer
+from tests.integration.auth.conftest import Serve, Service, someone
+
+ANN = someone()
+WRONG = {**ANN, "password": "wrong"}
+TWO = {
+    "login_limit": limits.parse("2/hour"),
+    "login_account_limit": limits.parse("4/hour"),
+    "trusted_proxy": networks("127.0.0.1"),
+}
+
+
+def log_in(service: Service, account: dict[str, str], client: str = "192.0.2.1") -> TestResponse:
+    forwarded = {"X-Forwarded-For": f"203.0.113.1, {client}"}
+    return service.client.post("/login", json=account, headers=forwarded)
+
+
+def statuses(service: Service, account: dict[str, str], *clients: str) -> list[int]:
+    return [log_in(service, account, client).status_code for client in clients]
+
+
+def test_too_many_tries_are_a_429_that_says_when_to_come_back(serve: Serve) -> None:
+    service = serve(**TWO)
+    service.client.post("/register", json=ANN)
+    assert statuses(service, WRONG, *["192.0.2.1"] * 2) == [401, 401]
+    answer = log_in(service, ANN)
+    wait_s = int(answer.headers["Retry-After"])
+    assert 3500 < wait_s <= 3600
+    assert (answer.status_code, answer.json) == (
+        429,
+        {
+            "error": {
+                "code": "too_many_logins",
+                "message": f"Too many tries to log in; try again in {wait_s} seconds.",
+            }
+        },
+    )
+    assert log_in(service, ANN, "192.0.2.2").status_code == 200
+
+
+def test_the_limit_does_not_tell_whether_there_is_an_account(serve: Serve) -> None:
+    service = serve(**TWO)
+    service.client.post("/register", json=ANN)
+    tries = ["192.0.2.1"] * 3 + ["192.0.2.2", "192.0.2.3", "192.0.2.4"]
+    known = statuses(service, WRONG, *tries)
+    assert known == statuses(service, {**WRONG, "email": "nobody@example.org"}, *tries)
+    assert known == [401, 401, 429, 401, 401, 429]
+
+
+def test_whoever_logs_in_rightly_is_never_stopped(serve: Serve) -> None:
+    service = serve(**TWO)
+    service.client.post("/register", json=ANN)
+    assert statuses(service, ANN, *["192.0.2.1"] * 8) == [200] * 8
+
+
+def test_without_a_trusted_proxy_a_client_cannot_change_its_address(serve: Serve) -> None:
+    service = serve(**{**TWO, "trusted_proxy": ()})
+    assert statuses(service, WRONG, "192.0.2.1", "192.0.2.2", "192.0.2.3") == [401, 401, 429]
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Any:
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("there is no redis-server")
+    server = RedisServer(binary, tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.mark.services
+def test_workers_count_together_in_redis_and_each_alone_while_it_is_away(
+    serve: Serve, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = (serve(**TWO, rate_limit_url=redis_server.url) for _ in range(2))
+    one.client.post("/register", json=ANN)
+    assert statuses(one, WRONG, "192.0.2.1") == [401]
+    assert statuses(other, WRONG, *["192.0.2.1"] * 2) == [401, 429]
+    assert log_in(one, ANN).status_code == 429
+    redis_server.kill()
+    assert statuses(one, WRONG, *["192.0.2.1"] * 3) == [401, 401, 429]
+    assert log_in(other, ANN).status_code == 200
+    assert caplog.text.count("RATE_LIMIT_URL fails") == 2
+    redis_server.start()
+    assert statuses(one, WRONG, *["192.0.2.1"] * 3) == [401, 401, 429]

@@ -22,6 +22,7 @@ from monolith.payments import routes as payment_routes
 from monolith.payments.charging import StripeCharger
 from monolith.payments.paying import Payments
 from monolith.posts import routes as post_routes
+from monolith.seams.auth import RemoteTokens
 from monolith.seams.image import RemoteImages, SwitchedImages
 from monolith.seams.switch import Switch
 from monolith.settings import Settings
@@ -52,7 +53,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     switch = Switch(settings.seams_file)
     local = LocalImages(bucket, settings.max_upload_bytes, settings.max_image_pixels)
     images = SwitchedImages(switch, local, remote)
-    tokens = Tokens(settings.jwt_secret, settings.token_ttl_s, clock)
+    elsewhere = _tokens_of_auth(settings, switch, database)
+    tokens = Tokens(settings.jwt_secret, settings.token_ttl_s, clock, elsewhere)
     mailer = Mailer(settings.smtp_url, settings.mail_from, settings.smtp_timeout_s)
     payments = Payments(charger, clock, settings.payment_lease_s)
     passwords = Passwords(settings.bcrypt_rounds)
@@ -70,6 +72,14 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
         database.engine.dispose, bucket.close, charger.close, remote.close
     )
     return app
+
+
+def _tokens_of_auth(settings: Settings, switch: Switch, database: Database) -> RemoteTokens | None:
+    if settings.auth_jwks_url is None:
+        return None
+    return RemoteTokens.by_keys_at(
+        settings.auth_jwks_url, settings.jwks_cache, switch, database.engine
+    )
 
 
 def _closing(*closers: Callable[[], None]) -> Callable[[], None]:

@@ -52,6 +52,8 @@ class Settings:
     aws_secret_access_key: str | None = None
     aws_region: str = "us-east-1"
     image_service_url: str = "http://127.0.0.1:3003"
+    auth_jwks_url: str | None = None
+    jwks_cache: Path | None = None
     seams_file: Path | None = None
     token_ttl_s: int = 24 * 3600
     bcrypt_rounds: int = 12
@@ -82,6 +84,8 @@ class Settings:
             stripe_api_key=read.checked("STRIPE_API_KEY", None, str),
             stripe_api_base=read.checked("STRIPE_API_BASE", "https://api.stripe.com", _http_url),
             image_service_url=read.checked("IMAGE_SERVICE_URL", "http://127.0.0.1:3003", _http_url),
+            auth_jwks_url=_auth_jwks_url(environ, read),
+            jwks_cache=Path(environ["JWKS_CACHE"]) if environ.get("JWKS_CACHE") else None,
             seams_file=Path(environ["SEAMS_FILE"]) if environ.get("SEAMS_FILE") else None,
             token_ttl_s=read.checked("TOKEN_TTL_S", "86400", _whole(60, 365 * 86400)),
             bcrypt_rounds=read.checked("BCRYPT_ROUNDS", "12", _whole(4, 16)),
@@ -116,6 +120,16 @@ class _Reader:
         except ValueError as error:
             self.problems.append(f"{name} {error}")
             return None  # type: ignore[return-value]  # never used: the noted problem is raised
+
+
+def _auth_jwks_url(environ: Mapping[str, str], read: _Reader) -> str | None:
+    """Where the auth service publishes its keys: AUTH_JWKS_URL, or the place at AUTH_SERVICE_URL.
+
+    None when neither is set: its tokens are not accepted then.
+    """
+    service = read.checked("AUTH_SERVICE_URL", "", _http_url_or_empty)
+    default = f"{service}/.well-known/jwks.json" if service else ""
+    return read.checked("AUTH_JWKS_URL", default, _http_url_or_empty) or None
 
 
 def database_url(text: str) -> str:

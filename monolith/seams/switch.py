@@ -14,7 +14,7 @@ from typing import Literal
 log = logging.getLogger(__name__)
 
 Mode = Literal["local", "remote"]
-CAPABILITIES = ("image",)
+CAPABILITIES = ("image", "auth")
 
 
 class Switch:

@@ -33,7 +33,7 @@ class Blog:
         part = self.seams_file.with_suffix(".part")
         part.write_text(json.dumps({"image": mode}))
         part.replace(self.seams_file)
-        assert self.client.get("/health").json["seams"] == {"image": mode}
+        assert self.client.get("/health").json["seams"]["image"] == mode
 
     def post(self, data: bytes) -> Any:
         form = {"title": "T", "body": "B", "image": (BytesIO(data), "x.jpg")}

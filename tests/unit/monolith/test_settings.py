@@ -36,6 +36,8 @@ def test_an_empty_environment_is_told_all_that_is_missing() -> None:
         ("SMTP_URL", "127.0.0.1:25"),
         ("MAIL_FROM", "nobody"),
         ("STRIPE_API_BASE", "localhost"),
+        ("AUTH_SERVICE_URL", "localhost:3001"),
+        ("AUTH_JWKS_URL", "jwks.json"),
         ("BCRYPT_ROUNDS", "3"),
         ("SMTP_TIMEOUT_S", "soon"),
         ("SMTP_TIMEOUT_S", "0"),
@@ -47,6 +49,17 @@ def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
         Settings.from_environ({**GOOD, name: value})
     assert len(caught.value.problems) == 1
     assert caught.value.problems[0].startswith(f"{name} ")
+
+
+def test_where_the_auth_service_publishes_its_keys_follows_from_its_address() -> None:
+    def jwks_url(**variables: str) -> str | None:
+        return Settings.from_environ({**GOOD, **variables}).auth_jwks_url
+
+    assert jwks_url() is None
+    assert jwks_url(AUTH_SERVICE_URL="http://auth:3001/") == (
+        "http://auth:3001/.well-known/jwks.json"
+    )
+    assert jwks_url(AUTH_SERVICE_URL="http://auth", AUTH_JWKS_URL="http://cdn/k") == "http://cdn/k"
 
 
 def test_half_a_pair_of_keys_is_refused() -> None:

@@ -6,9 +6,10 @@
 | at the recipient             | not now   | try again | never     | not now   |
 | at the content               | not now   | try again | never     | try again |
 
-What comes before the recipient is the same for every mail, and so everything waits (RFC 5321,
-4.2.1, on what a code promises). A broken end of the content is a try that failed: the server may
-have taken the mail and been slow to say so, and then each further try is one more copy of it.
+What comes before the recipient is the same for every mail, and so everything waits; but a 552 is
+about the size of this one, and means never. A 5xx says that the same again would not help (RFC
+5321, 4.2.1). A broken end of the content is a try that failed: the server may have taken the mail
+and been slow to say so, and then each further try is one more copy of it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def refusal(server: str, stage: Stage, code: int, said: bytes) -> Exception:
 
 def silence(server: str, stage: Stage, why: str) -> Exception:
     """What to raise when the conversation broke off."""
-    told = f"The mail server {server} cannot be talked to {stage.value}: {why}."
+    told = f"The mail server {server} cannot be talked to {stage.value}: {why.rstrip('.')}."
     return TryAgainError(told) if stage is Stage.CONTENT else NotNowError(told)
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from extracted.chassis.events import NotNowError, open_broker
-from extracted.chassis.events.port import Broker, BrokerUnavailableError
-from extracted.email_worker.mailer import Mailer
+from extracted.chassis.events.port import BrokerUnavailableError
 from extracted.email_worker.settings import Settings
 from extracted.email_worker.worker import QUEUE, mailer
 
@@ -33,14 +32,9 @@ class Status:
 
 def look(settings: Settings) -> Status:
     """Ask both."""
-    return asked(open_broker(settings.broker_url), mailer(settings))
-
-
-def asked(broker: Broker, outgoing: Mailer) -> Status:
-    """What both of them say."""
-    with closing(broker.dead_letters(QUEUE)) as letters:
+    with closing(open_broker(settings.broker_url).dead_letters(QUEUE)) as letters:
         dead_letters, broker_problem = _tried(letters.count)
-    _, smtp_problem = _tried(outgoing.check)
+    _, smtp_problem = _tried(mailer(settings).check)
     return Status(dead_letters, broker_problem, smtp_problem)
 
 

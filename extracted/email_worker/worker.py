@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from sqlalchemy import MetaData
 
@@ -28,16 +27,8 @@ QUEUE = "mail"
 SUBSCRIPTION = Subscription(QUEUE, (PostCreated.TYPE, PaymentCompleted.TYPE))
 
 
-class Outgoing(Protocol):
-    """Takes messages to be delivered; see `mailer`."""
-
-    def send(self, recipient: str, message: bytes) -> None:
-        """Return when it is sure to be delivered, or to come back."""
-        ...
-
-
 def handlers(
-    outgoing: Outgoing, sender: str, clock: Clock = utc_now
+    outgoing: Mailer, sender: str, clock: Clock = utc_now
 ) -> Mapping[type[Payload], Handler]:
     """What to do for each type of event."""
 

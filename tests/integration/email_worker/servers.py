@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Any, cast
 
 from aiosmtpd.controller import Controller
@@ -126,20 +126,27 @@ def new_inbox() -> Inbox:
 
 
 @contextlib.contextmanager
-def scripted(*replies: bytes) -> Iterator[int]:
-    """The port of a server that says these things in turn, and then drips a byte now and then."""
+def scripted(
+    *replies: bytes, drip: bytes = b"2", tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """The port of a server that says these things in turn, and then drips a byte now and then: each
+    of `drip`, and its last one for ever."""
     over = threading.Event()
 
     def speak(listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             connection, _ = listener.accept()
+            if tls is not None:
+                connection = tls.wrap_socket(connection, server_side=True)
             with connection, connection.makefile("rb") as lines:
                 connection.sendall(replies[0])
                 for before, reply in pairwise(replies):
                     _hear(lines, whole=before.startswith(b"354"))
                     connection.sendall(reply)
-                while not over.wait(DRIP_S):
-                    connection.sendall(b"2")
+                for byte in chain(drip, repeat(drip[-1])):
+                    if over.wait(DRIP_S):
+                        return
+                    connection.sendall(bytes([byte]))
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=speak, args=(listener,))

@@ -144,10 +144,20 @@ def test_a_wrong_password_stops_all_mail_and_loses_none(
 
 def test_a_handshake_that_does_not_end_is_given_up_in_time(authority: Authority) -> None:
     hello = b"250-mail\r\n250 STARTTLS\r\n"
-    with scripted(WELCOME[0], hello, b"220 go\r\n") as port:
+    record = b"\x16\x03\x03\x40\x00"  # a handshake's, of 16 KiB (RFC 8446, 5.1)
+    with scripted(WELCOME[0], hello, b"220 go\r\n", drip=record) as port:
         server = SmtpServer("localhost", port, starttls=True)
         with pytest.raises(NotNowError):
             Mailer(server, FROM, 0.3, authority.trusting()).check()
+
+
+def test_a_server_that_drips_over_tls_is_given_up_in_time(
+    authority: Authority, context: ssl.SSLContext
+) -> None:
+    with scripted(*WELCOME, tls=context) as port:
+        server = SmtpServer("localhost", port, tls=True)
+        with pytest.raises(NotNowError):
+            Mailer(server, FROM, 0.5, authority.trusting()).send(TO, MESSAGE)
 
 
 def test_a_server_without_tls_gets_no_password(tmp_path: Path) -> None:

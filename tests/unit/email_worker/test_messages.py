@@ -10,7 +10,7 @@ from email.policy import default
 from email.utils import getaddresses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extracted.chassis.events import NeverError
@@ -94,6 +94,7 @@ def test_a_name_and_a_title_are_text_and_no_markup() -> None:
     assert "&lt;b&gt;&amp;&quot;&#x27;&lt;/b&gt;" in html
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS, st.sampled_from(["en", "ko"]))
 def test_whatever_a_title_and_a_name_hold_they_stay_in_their_places(
     title: str, name: str, language: str

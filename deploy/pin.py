@@ -3,6 +3,7 @@
 Run it with the project's own Python, .venv/bin/python deploy/pin.py, where the tests have passed.
 """
 
+from collections.abc import Iterable
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -16,33 +17,38 @@ HEADER = "# Made by deploy/pin.py. Each image takes from here what its requireme
 
 def main() -> None:
     """Write the file beside this one."""
-    pinned: dict[str, str] = {}
-    asked: set[str] = set()
-    waiting = [KIT, *wanted()]
-    while waiting:
-        requirement = waiting.pop()
-        if str(requirement) not in asked:
-            asked.add(str(requirement))
-            pinned[canonicalize_name(requirement.name)] = distribution(requirement.name).version
-            waiting += needs(requirement)
+    files = sorted(FOLDER.glob("*/requirements.txt"))
+    pinned = brought([KIT, *(each for file in files for each in asked(file))])
     del pinned[KIT.name]
     lines = (f"{name}=={version}\n" for name, version in sorted(pinned.items()))
     (FOLDER / "constraints.txt").write_text(HEADER + "".join(lines), "utf-8")
 
 
-def wanted() -> list[Requirement]:
-    """What the images ask for by name."""
-    files = sorted(FOLDER.glob("*/requirements.txt"))
-    return [Requirement(line) for file in files for line in file.read_text("utf-8").splitlines()]
+def asked(file: Path) -> list[Requirement]:
+    """What a file of requirements names."""
+    return [Requirement(line) for line in file.read_text("utf-8").splitlines()]
 
 
-def needs(requirement: Requirement) -> list[Requirement]:
-    """What an installed distribution needs in turn, by itself and for the extras asked for."""
+def brought(requirements: Iterable[Requirement]) -> dict[str, str]:
+    """Every distribution that installing these brings, with the version that is installed here."""
+    found: dict[str, str] = {}
+    waiting, seen = list(requirements), set[str]()
+    while waiting:
+        requirement = waiting.pop()
+        if str(requirement) not in seen:
+            seen.add(str(requirement))
+            found[canonicalize_name(requirement.name)] = distribution(requirement.name).version
+            waiting += _needs(requirement)
+    return found
+
+
+def _needs(requirement: Requirement) -> list[Requirement]:
+    """What a distribution needs in turn, by itself and for the extras asked for."""
     extras = ["", *requirement.extras]
-    found = [Requirement(text) for text in distribution(requirement.name).requires or ()]
+    needs = [Requirement(text) for text in distribution(requirement.name).requires or ()]
     return [
         each
-        for each in found
+        for each in needs
         if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in extras)
     ]
 

@@ -8,11 +8,12 @@ here: what the base image has or lacks, and what is loaded only when a request c
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import distribution, packages_distributions
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,16 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from deploy.pin import asked, brought
 from extracted.auth import keyfolder
 from extracted.chassis.clock import utc_now
 from scripts.processes import ROOT
 from strangler_proxy.config import load
 from tests.composition import DEPLOY, Dockerfile, made_secrets, services
 
+STEPS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("scripts/step_*.py"))
 WITHOUT = """
-import sys
+import runpy, sys
 
 class Hiding:
     def __init__(self, finder):
@@ -67,8 +70,7 @@ def test_a_part_starts_from_its_image(
     part: str, started: str, parts: dict[str, Any], tmp_path: Path
 ) -> None:
     image = _image(parts, part, tmp_path)
-    program = WITHOUT.format(absent=_absent(image)) + started
-    done = _run(tmp_path, [sys.executable, "-c", program], _given(parts[part], tmp_path))
+    done = _run(image, tmp_path, started, _given(parts[part], tmp_path))
     assert done.returncode == 0, done.stderr
 
 
@@ -76,26 +78,40 @@ def test_a_part_starts_from_its_image(
 def test_a_schema_is_made_from_its_image(job: str, parts: dict[str, Any], tmp_path: Path) -> None:
     image = _image(parts, job, tmp_path)
     _python, _m, module, *arguments = parts[job]["command"]
-    started = (
-        f"import runpy; sys.argv[1:] = {arguments}; runpy.run_module('{module}', None, '__main__')"
-    )
-    program = WITHOUT.format(absent=_absent(image)) + started
-    where = {"DATABASE_URL": f"sqlite:///{tmp_path}/made.db"}
-    done = _run(tmp_path, [sys.executable, "-c", program], where)
+    started = f"sys.argv[1:] = {arguments}; runpy.run_module({module!r}, None, '__main__')"
+    done = _run(image, tmp_path, started, {"DATABASE_URL": f"sqlite:///{tmp_path}/made.db"})
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "made.db").stat().st_size > 0
 
 
+@pytest.mark.parametrize("script", STEPS)
+def test_a_step_is_planned_where_steps_are_run(
+    script: str, parts: dict[str, Any], tmp_path: Path
+) -> None:
+    image = _image(parts, "steps", tmp_path)
+    arguments = ["-c", str(_routes(tmp_path))]
+    started = f"sys.argv[1:] = {arguments}; runpy.run_path({script!r}, None, '__main__')"
+    done = _run(image, tmp_path, started, _given(parts["steps"], tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "nothing was changed" in " ".join(done.stdout.split())
+
+
 def test_the_proxy_serves_the_same_routes_at_the_names_of_the_composition(tmp_path: Path) -> None:
-    file = tmp_path / "strangler.yaml"
-    edit = ["sed", "-f", DEPLOY / "proxy" / "addresses.sed", ROOT / "strangler.yaml"]
-    file.write_bytes(subprocess.run(edit, capture_output=True, check=True, timeout=10).stdout)
+    file = _routes(tmp_path)
     here, there = load(ROOT / "strangler.yaml"), load(file)
     assert there.routes == here.routes
     assert {str(there.address), str(there.admin)} == {"0.0.0.0:8000", "0.0.0.0:8001"}
     for name, upstream in there.upstreams.items():
         assert [origin.address.host for origin in upstream.origins] == [name]
     assert "127.0.0.1:" not in file.read_text("utf-8").partition("upstreams:")[2]
+
+
+def _routes(folder: Path) -> Path:
+    """strangler.yaml as the proxy's image has it."""
+    file = folder / "strangler.yaml"
+    edit = ["sed", "-f", DEPLOY / "proxy" / "addresses.sed", ROOT / "strangler.yaml"]
+    file.write_bytes(subprocess.run(edit, capture_output=True, check=True, timeout=10).stdout)
+    return file
 
 
 def _image(parts: Mapping[str, Any], part: str, folder: Path) -> Dockerfile:
@@ -116,11 +132,15 @@ def _given(part: Mapping[str, Any], folder: Path) -> dict[str, str]:
 
 
 def _run(
-    folder: Path, command: list[str], given: Mapping[str, str]
+    image: Dockerfile, folder: Path, program: str, given: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), **given}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", WITHOUT.format(absent=_absent(image)) + program],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), **given},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
@@ -140,22 +160,9 @@ def _owners() -> Mapping[str, list[str]]:
 
 
 def _installed(image: Dockerfile) -> set[str]:
-    """What its pip line brings, and what that needs in turn."""
-    names: set[str] = set()
-    asked = (image.path.parent / "requirements.txt").read_text("utf-8").splitlines()
-    waiting = [Requirement(line) for line in asked]
-    while waiting:
-        requirement = waiting.pop()
-        if str(requirement) in names:
-            continue
-        names |= {str(requirement), canonicalize_name(requirement.name)}
-        waiting += _needs(requirement)
-    return names
-
-
-def _needs(requirement: Requirement) -> Iterator[Requirement]:
-    for text in distribution(requirement.name).requires or ():
-        each = Requirement(text)
-        extras = ["", *requirement.extras]
-        if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in extras):
-            yield each
+    """What its pip line brings."""
+    requirements = asked(image.path.parent / "requirements.txt")
+    kit = re.search(r" '\.(\[.*\])'", " ".join(image.lines))
+    if kit:
+        requirements.append(Requirement(f"strangler-proxy{kit[1]}"))
+    return set(brought(requirements))

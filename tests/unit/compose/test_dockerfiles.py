@@ -6,6 +6,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from deploy.pin import asked
 from scripts.processes import ROOT
 from tests.composition import DEPLOY, DOCKERFILES, Dockerfile
 
@@ -68,8 +69,8 @@ def test_pinned_versions_are_those_that_the_project_allows() -> None:
 def test_all_that_images_ask_for_is_pinned() -> None:
     pinned = {Requirement(line).name for line in _lines("constraints.txt")}
     for file in DEPLOY.glob("*/requirements.txt"):
-        for line in file.read_text("utf-8").splitlines():
-            assert canonicalize_name(Requirement(line).name) in pinned, f"{line}: run deploy/pin.py"
+        for each in asked(file):
+            assert canonicalize_name(each.name) in pinned, f"{each}: run deploy/pin.py"
 
 
 def _lines(name: str) -> list[str]:

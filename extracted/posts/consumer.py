@@ -1,7 +1,6 @@
 """`python -m extracted.posts.consumer`: keeps the copied names of authors fresh until stopped.
 
-It takes `user.renamed` alone: of a new user's name the service learns from the token that he writes
-with. Exit codes: 0 stopped, 2 wrong settings.
+While a move keeps the tables shut, events wait. Exit codes: 0 stopped, 2 wrong settings.
 """
 
 from __future__ import annotations
@@ -18,28 +17,34 @@ import typer
 from extracted.chassis import logs
 from extracted.chassis.events import Event, Subscription, consume, open_broker
 from extracted.chassis.events.consuming import Handler
-from extracted.chassis.events.payloads import Payload, UserRenamed
+from extracted.chassis.events.payloads import Payload, UserRegistered, UserRenamed
 from extracted.chassis.settings import SettingsError
 from extracted.posts.opening import open_storage
 from extracted.posts.service import Repository
 from extracted.posts.settings import ConsumerSettings
 
-SUBSCRIPTION = Subscription("posts", (UserRenamed.TYPE,))
+SUBSCRIPTION = Subscription("posts", (UserRegistered.TYPE, UserRenamed.TYPE))
 
 
 def run(settings: ConsumerSettings, stop: threading.Event) -> None:
     """Handle what comes until `stop` is set."""
     with closing(open_storage(settings.database_url)) as storage:
-        handlers: dict[type[Payload], Handler] = {UserRenamed: _renaming(storage.repository())}
-        consume(open_broker(settings.broker_url), SUBSCRIPTION, handlers, storage.memory, stop)
+        broker = open_broker(settings.broker_url)
+        consume(broker, SUBSCRIPTION, handlers(storage.repository()), storage.memory, stop)
 
 
-def _renaming(repository: Repository) -> Handler:
-    def rename(event: Event[UserRenamed]) -> None:
+def handlers(repository: Repository) -> dict[type[Payload], Handler]:
+    """What is done about each event: the name that it tells is written, if none is newer."""
+
+    def registered(event: Event[UserRegistered]) -> None:
+        user = event.payload.user
+        repository.rename(event.id, user.id, user.name, event.occurred_at)
+
+    def renamed(event: Event[UserRenamed]) -> None:
         told = event.payload
         repository.rename(event.id, told.user_id, told.name, event.occurred_at)
 
-    return rename
+    return {UserRegistered: registered, UserRenamed: renamed}
 
 
 def main(environ: Mapping[str, str]) -> int:

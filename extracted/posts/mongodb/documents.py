@@ -31,12 +31,12 @@ def comment_document(comment: Comment) -> Document:
     return _document(asdict(comment))
 
 
-def read_post(document: Mapping[str, Any]) -> Post:
+def read_post(document: Mapping[str, Any], author_name: str) -> Post:
     """The post of a document; what is still to be done about it is left out."""
     return Post(
         id=document["_id"],
         author_id=document["author_id"],
-        author_name=document["author_name"],
+        author_name=author_name,
         title=document["title"],
         body=document["body"],
         image_url=document.get("image_url"),
@@ -45,13 +45,13 @@ def read_post(document: Mapping[str, Any]) -> Post:
     )
 
 
-def read_comment(document: Mapping[str, Any]) -> Comment:
+def read_comment(document: Mapping[str, Any], author_name: str) -> Comment:
     """The comment of a document."""
     return Comment(
         id=document["_id"],
         post_id=document["post_id"],
         author_id=document["author_id"],
-        author_name=document["author_name"],
+        author_name=author_name,
         body=document["body"],
         created_at=document["created_at"],
     )
@@ -84,10 +84,6 @@ def microseconds(moment: datetime) -> int:
     return (moment - EPOCH) // MICROSECOND
 
 
-def moment(number: int) -> datetime:
-    """The moment so many microseconds after 1970 began."""
-    return EPOCH + number * MICROSECOND
-
-
 def _document(values: dict[str, Any]) -> Document:
+    del values["author_name"]  # see `names`
     return {"_id": values.pop("id"), **values}

@@ -1,50 +1,59 @@
-"""The names that events have told, and their way into what their users wrote.
+"""The names of authors: one document for each, which posts and comments are read with.
 
-A name is known before it is spread, and whoever writes looks at the known ones once more after
-writing. So of a rename and a writing that meet, one at least sees the other.
+It has the copied name once, where a table has it in every row: so a rename is one write of one
+document, a killed writer leaves no old name behind, and what a move brings needs no such field,
+which it could not make. Whoever tells a name tells when it was so, and the newest stays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from extracted.posts.model import Renaming
-from extracted.posts.mongodb.documents import Document, microseconds, moment
+from extracted.posts.model import SETTLING, Writer
+from extracted.posts.mongodb.documents import MICROSECOND, Document, microseconds
 
 
 class Names:
-    """The collection `authors`, and the copies in `posts` and `comments`."""
+    """The collection `authors`. `named_us` is the moment of the newest event, `told_us` that of the
+    newest token."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._authors = database["authors"]
-        self._copies = (database["posts"], database["comments"])
 
-    def known(self, user_id: int) -> Renaming | None:
-        """The newest name that an event has told."""
-        found = self._authors.find_one({"_id": user_id})
-        return None if found is None else Renaming(found["name"], moment(found["named_us"]))
+    def of(self, user_ids: Iterable[int]) -> dict[int, str]:
+        """The names that are known of these users."""
+        found = self._authors.find({"_id": {"$in": list(set(user_ids))}})
+        return {each["_id"]: each["name"] for each in found}
 
     def learn(self, user_id: int, name: str, at: datetime) -> None:
-        """A user was given this name then; kept unless a newer one is known."""
+        """An event tells that the user had this name then."""
         named_us = microseconds(at)
         older = {"_id": user_id, "named_us": {"$lte": named_us}}
+        self._put(older, {"name": name, "named_us": named_us}, {"told_us": 0})
+
+    def claim(self, writer: Writer) -> str:
+        """The name to write for whom a token speaks, as `model.name_to_write` chooses it; if that
+        is the token's, it is the newest from now on, until an event says otherwise."""
+        told_us = microseconds(writer.told_at)
+        older = {
+            "_id": writer.id,
+            "told_us": {"$lt": told_us},
+            "named_us": {"$lte": told_us - SETTLING // MICROSECOND},
+        }
+        self._put(older, {"name": writer.name, "told_us": told_us}, {"named_us": 0})
+        return self.of([writer.id])[writer.id]
+
+    def fill(self, user_id: int, name: str) -> None:
+        """The name of somebody of whom nothing is known yet; any other news is newer."""
+        unknown = {"name": name, "named_us": 0, "told_us": 0}
+        self._authors.update_one({"_id": user_id}, {"$setOnInsert": unknown}, upsert=True)
+
+    def _put(self, older: Document, values: Document, at_first: Document) -> None:
         try:
-            self._authors.update_one(
-                older, {"$set": {"name": name, "named_us": named_us}}, upsert=True
-            )
+            self._authors.update_one(older, {"$set": values, "$setOnInsert": at_first}, upsert=True)
         except DuplicateKeyError:
             return  # there is one, and it is newer
-
-    def spread(self, user_id: int) -> None:
-        """Write the known name beside all that the user wrote; the newest, if it changes again."""
-        known = self.known(user_id)
-        while known is not None:
-            stale = {"author_id": user_id, "author_name": {"$ne": known.name}}
-            for copies in self._copies:
-                copies.update_many(stale, {"$set": {"author_name": known.name}})
-            before, known = known, self.known(user_id)
-            if known == before:
-                return

@@ -1,16 +1,16 @@
-"""Posts and comments in MongoDB. What it does in several writes, and who ends them, is told in
-`unfinished` and `names`.
+"""Posts and comments in MongoDB. What takes several writes, and who ends them, is told in
+`unfinished`; where the authors' names are, in `names`.
 
-A comment has no such memory. Killed between its writing and the second look, which follows at once,
-it may keep an old name until the next rename, or be left, unseen, of a post that was just deleted.
+A comment has no such memory: killed between its writing and the second look at its post, which
+follows at once, it may be left, seen by nobody, of a post that was deleted in that moment.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from pymongo import DESCENDING, ReturnDocument
 from pymongo.database import Database
@@ -18,12 +18,11 @@ from pymongo.errors import PyMongoError
 
 from extracted.chassis.events import NotNowError
 from extracted.chassis.events.origin import with_origin
-from extracted.posts.model import Comment, CommentDraft, Post, PostDraft, Writer, name_to_write
+from extracted.posts.model import Comment, CommentDraft, Post, PostDraft
 from extracted.posts.mongodb.documents import (
     Document,
     comment_document,
     event_document,
-    microseconds,
     post_document,
     read_comment,
     read_post,
@@ -33,6 +32,11 @@ from extracted.posts.mongodb.unfinished import LIVE, Unfinished
 from extracted.posts.service import Announce
 
 log = logging.getLogger(__name__)
+
+# Beside what a move has brought, until its authors' names are: see `__main__`.
+UNKNOWN = ""
+
+Read = TypeVar("Read")
 
 
 class MongoPosts:
@@ -55,12 +59,11 @@ class MongoPosts:
     def newest(self, offset: int, limit: int) -> tuple[Sequence[Post], int]:
         """See `Repository`."""
         found = self._posts.find(LIVE).sort("_id", DESCENDING).skip(offset).limit(limit)
-        return [read_post(each) for each in found], self._posts.count_documents(LIVE)
+        return self._read(found, read_post), self._posts.count_documents(LIVE)
 
     def find(self, post_id: int) -> Post | None:
         """See `Repository`."""
-        found = self._posts.find_one({"_id": post_id, **LIVE})
-        return None if found is None else read_post(found)
+        return self._read_one(self._posts.find_one({"_id": post_id, **LIVE}))
 
     def add(self, draft: PostDraft, announce: Announce) -> Post:
         """See `Repository`."""
@@ -68,7 +71,7 @@ class MongoPosts:
         post = Post(
             id=self._next("posts"),
             author_id=writer.id,
-            author_name=self._name(writer),
+            author_name=self._names.claim(writer),
             title=draft.title,
             body=draft.body,
             image_url=draft.image_url,
@@ -76,11 +79,10 @@ class MongoPosts:
             updated_at=draft.at,
         )
         event = event_document(with_origin(announce(post)).message())
-        event |= {"claimed": writer.name, "told_us": microseconds(writer.told_at)}
         document = {**post_document(post), "event": event}
         self._posts.insert_one(document)
         try:
-            post = replace(post, author_name=self._unfinished.announce(document))
+            self._unfinished.announce(document)
         except PyMongoError as error:
             self._left(post.id, error)
         self._wake()
@@ -93,7 +95,7 @@ class MongoPosts:
             {"$set": {**changes, "updated_at": at}},
             return_document=ReturnDocument.AFTER,
         )
-        return None if found is None else read_post(found)
+        return self._read_one(found)
 
     def remove(self, post_id: int) -> None:
         """See `Repository`."""
@@ -111,7 +113,7 @@ class MongoPosts:
             return [], 0
         below = {"post_id": post_id}
         found = self._comments.find(below).sort("_id").skip(offset).limit(limit)
-        return [read_comment(each) for each in found], self._comments.count_documents(below)
+        return self._read(found, read_comment), self._comments.count_documents(below)
 
     def comment(self, draft: CommentDraft) -> Comment | None:
         """See `Repository`."""
@@ -121,37 +123,33 @@ class MongoPosts:
             id=self._next("comments"),
             post_id=draft.post_id,
             author_id=draft.writer.id,
-            author_name=self._name(draft.writer),
+            author_name=self._names.claim(draft.writer),
             body=draft.body,
             created_at=draft.at,
         )
         self._comments.insert_one(comment_document(comment))
-        return self._looked_at_again(comment, draft.writer)
+        if not self._lives(draft.post_id):  # it has gone meanwhile
+            self._comments.delete_one({"_id": comment.id})
+            return None
+        return comment
 
     def rename(self, event_id: str, user_id: int, name: str, at: datetime) -> None:
         """See `Repository`. That it is done once follows from `at`: a repeat changes nothing."""
         try:
             self._names.learn(user_id, name, at)
-            self._names.spread(user_id)
         except PyMongoError as error:
             raise NotNowError(f"The name of user {user_id} cannot be written: {error}") from error
 
-    def _looked_at_again(self, comment: Comment, writer: Writer) -> Comment | None:
-        """Its post may have gone meanwhile, or its author may have been renamed."""
-        this = {"_id": comment.id}
-        if not self._lives(comment.post_id):
-            self._comments.delete_one(this)
-            return None
-        name = self._name(writer)
-        if name != comment.author_name:
-            self._comments.update_one(this, {"$set": {"author_name": name}})
-        return replace(comment, author_name=name)
+    def _read(self, found: Iterable[Document], read: Callable[[Document, str], Read]) -> list[Read]:
+        documents = list(found)
+        names = self._names.of(each["author_id"] for each in documents)
+        return [read(each, names.get(each["author_id"], UNKNOWN)) for each in documents]
+
+    def _read_one(self, found: Document | None) -> Post | None:
+        return None if found is None else self._read([found], read_post)[0]
 
     def _lives(self, post_id: int) -> bool:
         return self._posts.find_one({"_id": post_id, **LIVE}, {"_id": 1}) is not None
-
-    def _name(self, writer: Writer) -> str:
-        return name_to_write(writer.name, writer.told_at, self._names.known(writer.id))
 
     def _next(self, collection: str) -> int:
         """A new id, past those that a move has brought: it raises the same counters."""

@@ -8,7 +8,9 @@ from bson import CodecOptions
 from pymongo import ASCENDING, MongoClient
 from pymongo.write_concern import WriteConcern
 
+from extracted.chassis.client import ServiceClient
 from extracted.posts.mongodb.documents import Document
+from extracted.posts.mongodb.filling import fill_names
 from extracted.posts.mongodb.names import Names
 from extracted.posts.mongodb.outbox import MongoOutbox
 from extracted.posts.mongodb.repository import MongoPosts
@@ -38,7 +40,7 @@ class MongoStorage:
             codec_options=CodecOptions(tz_aware=True), write_concern=WriteConcern(w="majority")
         )
         self._names = Names(self._database)
-        self._unfinished = Unfinished(self._database, self._names)
+        self._unfinished = Unfinished(self._database)
         self.outbox = MongoOutbox(self._database, self._unfinished)
         self.memory = _NoMemory()
 
@@ -52,6 +54,10 @@ class MongoStorage:
             self._database[collection].create_index(
                 [(field, ASCENDING) for field in fields], sparse=sparse
             )
+
+    def fill_names(self, auth: ServiceClient) -> tuple[int, int]:
+        """See `filling`."""
+        return fill_names(self._database, self._names, auth)
 
     def close(self) -> None:
         """See `Storage`."""

@@ -16,9 +16,7 @@ from collections.abc import Callable
 from pymongo.database import Database
 from pymongo.errors import WriteError
 
-from extracted.posts.model import name_to_write
-from extracted.posts.mongodb.documents import Document, moment
-from extracted.posts.mongodb.names import Names
+from extracted.posts.mongodb.documents import Document
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +31,11 @@ class Unfinished:
     """Finishes what was begun; for any number of threads and processes at once."""
 
     def __init__(
-        self,
-        database: Database[Document],
-        names: Names,
-        clock: Callable[[], float] = time.time,
+        self, database: Database[Document], clock: Callable[[], float] = time.time
     ) -> None:
         self._posts = database["posts"]
         self._comments = database["comments"]
         self._outbox = database["outbox"]
-        self._names = names
         self._clock = clock
 
     def finish_all(self) -> None:
@@ -57,17 +51,12 @@ class Unfinished:
                 # Its event is in the outbox; the rest waits until the collection is opened.
                 log.info("Post %s stays as it is while a move keeps it shut", document["_id"])
 
-    def announce(self, document: Document) -> str:
-        """Hand a new post's event over; gives the name that is beside the post in the end."""
-        event, author_id = document["event"], document["author_id"]
+    def announce(self, document: Document) -> None:
+        """Hand a new post's event over."""
+        event = document["event"]
         self._hand_over(event)
-        told_at = moment(event["told_us"])
-        name = name_to_write(event["claimed"], told_at, self._names.known(author_id))
-        self._posts.update_one(
-            {"_id": document["_id"], "event.id": event["id"]},
-            {"$set": {"author_name": name}, "$unset": {"event": ""}},
-        )
-        return name
+        this = {"_id": document["_id"], "event.id": event["id"]}
+        self._posts.update_one(this, {"$unset": {"event": ""}})
 
     def delete(self, document: Document) -> None:
         """Take a marked post away."""

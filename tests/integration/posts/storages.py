@@ -83,7 +83,7 @@ def in_parts(database: Any, clock: Any = None) -> tuple[MongoPosts, MongoOutbox]
     """A repository and an outbox over any database that answers as pymongo's does."""
     names = Names(database)
     times = {} if clock is None else {"clock": clock}
-    unfinished = Unfinished(database, names, **times)
+    unfinished = Unfinished(database, **times)
     return (
         MongoPosts(database, names, unfinished, lambda: None),
         MongoOutbox(database, unfinished, **times),

@@ -155,11 +155,11 @@ def test_a_rename_that_is_repeated_changes_nothing_more(kept: Kept) -> None:
 def test_what_is_written_bears_the_newer_of_the_tokens_and_the_events_name(kept: Kept) -> None:
     kept.repository.rename("e1", 1, "Anna", LATER)
     old_token = write(kept.repository, writer(1, "Ann", NOON))
+    comment = kept.repository.comment(remark(old_token.id, writer(1, "Ann", NOON)))
     new_token = write(kept.repository, writer(1, "Annie", LATEST))
-    assert (old_token.author_name, new_token.author_name) == ("Anna", "Annie")
-    written = kept.repository.comment(remark(old_token.id, writer(1, "Ann", NOON)))
-    assert written is not None
-    assert written.author_name == "Anna"
+    assert comment is not None
+    assert (old_token.author_name, comment.author_name) == ("Anna", "Anna")
+    assert new_token.author_name == "Annie"
     assert [told.author.name for told in sent(kept)] == ["Anna", "Annie"]
 
 

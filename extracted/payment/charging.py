@@ -65,8 +65,8 @@ class Charger(Protocol):
         """Charge once for each key, or give again the outcome that this key has had before."""
         ...
 
-    def look_up(self, stripe_id: str) -> Outcome:
-        """How far the charge with this id is now."""
+    def look_up(self, charge: Charge, stripe_id: str) -> Outcome:
+        """How far this charge is now, which has this id; that of another one tells nothing."""
         ...
 
     def find(self, charge: Charge, since: datetime) -> Sequence[Outcome]:

@@ -123,7 +123,7 @@ class Reconciler:
 
     def _asked(self, payment: Payment) -> Outcome | None:
         if payment.status == PROCESSING:
-            return self._charger.look_up(payment.stripe_id or "")
+            return self._charger.look_up(payment.charge, payment.stripe_id or "")
         if not payment.key_forgotten(self._clock()):
             return self._charger.charge(payment.charge)
         found = self._charger.find(payment.charge, payment.created_at - CLOCKS_APART)

@@ -61,26 +61,21 @@ class StripeCharger:
             return Refused(False, error.code or "invalid_request", _told(error))
         return Charged(intent.id, intent.status)
 
-    def look_up(self, stripe_id: str) -> Outcome:
+    def look_up(self, charge: Charge, stripe_id: str) -> Outcome:
         """See `Charger`."""
-        try:
-            with _unknown_otherwise():
-                return _outcome(self._intents.retrieve(stripe_id))
-        except (stripe.CardError, stripe.InvalidRequestError) as error:
-            raise UnknownOutcomeError(str(error), reached=True) from error
+        with _unknown_otherwise(), _nothing_refused():
+            intent = self._intents.retrieve(stripe_id)
+        if not _is_of(intent, charge):
+            raise UnknownOutcomeError(f"{stripe_id} is of another payment", reached=True)
+        return _outcome(intent)
 
     def find(self, charge: Charge, since: datetime) -> Sequence[Outcome]:
         """See `Charger`. Stripe's search is complete after a minute, and an hour at the worst."""
         terms = [f"metadata['{name}']:'{value}'" for name, value in charge.metadata.items()]
         terms.append(f"created>{int(since.timestamp())}")
-        query = {"query": " AND ".join(terms), "limit": FOUND_AT_MOST}
-        try:
-            with _unknown_otherwise():
-                found = self._intents.search(query).data  # type: ignore[arg-type]  # its TypedDict
-        except (stripe.CardError, stripe.InvalidRequestError) as error:
-            raise UnknownOutcomeError(str(error), reached=True) from error
-        wanted = (charge.amount, charge.currency)
-        return [_outcome(each) for each in found if (each.amount, each.currency) == wanted]
+        with _unknown_otherwise(), _nothing_refused():
+            found = self._intents.search({"query": " AND ".join(terms), "limit": FOUND_AT_MOST})
+        return [_outcome(intent) for intent in found.data if _is_of(intent, charge)]
 
 
 @contextmanager
@@ -94,6 +89,21 @@ def _unknown_otherwise() -> Iterator[None]:
         raise UnknownOutcomeError(str(error), reached=False) from error
     except stripe.StripeError as error:
         raise UnknownOutcomeError(str(error), reached=True) from error
+
+
+@contextmanager
+def _nothing_refused() -> Iterator[None]:
+    """For questions: what is refused is the question, and that says nothing of a payment."""
+    try:
+        yield
+    except (stripe.CardError, stripe.InvalidRequestError) as error:
+        raise UnknownOutcomeError(str(error), reached=True) from error
+
+
+def _is_of(intent: Any, charge: Charge) -> bool:
+    if (intent.amount, intent.currency) != (charge.amount, charge.currency):
+        return False
+    return bool(intent.metadata.to_dict().items() >= charge.metadata.items())
 
 
 def _outcome(intent: stripe.PaymentIntent) -> Outcome:

@@ -11,10 +11,12 @@ from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from extracted.chassis.clock import utc_now
 from extracted.chassis.database import Database
-from extracted.chassis.events.payloads import Person
+from extracted.chassis.events import Event
+from extracted.chassis.events.payloads import Payload, Person
 from extracted.chassis.outbox import Outbox
 from extracted.payment.charging import Charged, Refused
 from extracted.payment.reconciling import Unfinished
@@ -215,3 +217,19 @@ def test_a_person_sees_what_is_too_old_and_whose_payer_nobody_knows(shelf: Shelf
     assert ids(repository.for_a_person(NOW + timedelta(hours=24))) == [old.id, unknown.id]
     assert ids(repository.due(LEASE, NOW - timedelta(days=1), 0, 9)) == [old.id]
     assert repository.recorded(1, "key-2").payer is None
+
+
+class FullOutbox(Outbox):
+    """Takes no event, as a database would that fails in the middle of the transaction."""
+
+    def record(self, session: Session, event: Event[Payload]) -> None:
+        raise RuntimeError("no room for it")
+
+
+def test_an_end_whose_event_cannot_be_recorded_is_not_written_either(payment_url: str) -> None:
+    with closing(Database(emptied(payment_url))) as database:
+        repository = SqlPayments(database.sessions, FullOutbox(outbox))
+        payment = begun(repository)
+        with pytest.raises(RuntimeError, match="no room"):
+            repository.finish(payment, *finished(payment, SUCCEEDED, NOW))
+        assert repository.recorded(1, "key-1") == payment

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import limits
 import pytest
 from werkzeug.test import TestResponse
 
 from extracted.auth.clients import networks
-from tests.e2e.faults.redis_server import RedisServer
+from tests.e2e.faults.redis_server import RedisServer, redis_server
 from tests.integration.auth.conftest import Serve, Service, someone
 
 ANN = someone()
@@ -72,28 +71,23 @@ def test_without_a_trusted_proxy_a_client_cannot_change_its_address(serve: Serve
 
 
 @pytest.fixture
-def redis_server(tmp_path: Path) -> Any:
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("there is no redis-server")
-    server = RedisServer(binary, tmp_path)
-    server.start()
-    yield server
-    server.kill()
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with redis_server(tmp_path) as server:
+        yield server
 
 
 @pytest.mark.services
 def test_workers_count_together_in_redis_and_each_alone_while_it_is_away(
-    serve: Serve, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+    serve: Serve, redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one, other = (serve(**TWO, rate_limit_url=redis_server.url) for _ in range(2))
+    one, other = (serve(**TWO, rate_limit_url=redis.url) for _ in range(2))
     one.client.post("/register", json=ANN)
     assert statuses(one, WRONG, "192.0.2.1") == [401]
     assert statuses(other, WRONG, *["192.0.2.1"] * 2) == [401, 429]
     assert log_in(one, ANN).status_code == 429
-    redis_server.kill()
+    redis.kill()
     assert statuses(one, WRONG, *["192.0.2.1"] * 3) == [401, 401, 429]
     assert log_in(other, ANN).status_code == 200
     assert caplog.text.count("RATE_LIMIT_URL fails") == 2
-    redis_server.start()
+    redis.start()
     assert statuses(one, WRONG, *["192.0.2.1"] * 3) == [401, 401, 429]

@@ -1,11 +1,13 @@
-"""Users and the events that tell of them, in each database."""
+"""Users and the events that tell of them: the same promises in memory and in each database."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -14,11 +16,14 @@ from sqlalchemy.orm import Session
 from extracted.auth import service
 from extracted.auth.models import OUTBOX
 from extracted.auth.repository import SqlUsers
-from extracted.auth.service import Account, EmailTakenError, User
+from extracted.auth.service import Account, EmailTakenError, User, Users
 from extracted.chassis.database import Database
 from extracted.chassis.events.envelope import Event, happened, read
 from extracted.chassis.events.payloads import Payload, Person, UserRegistered, UserRenamed
 from extracted.chassis.outbox import Outbox
+from extracted.chassis.schema import upgrade
+from tests.services import scratch_database
+from tests.users_in_memory import UsersInMemory
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)
 
@@ -33,26 +38,53 @@ def welcome(user: User) -> Event[Payload]:
 
 
 class Desk:
+    """Users in a database, and what its outbox holds."""
+
     def __init__(self, url: str) -> None:
         self.database = Database(url)
-        self.users = SqlUsers(self.database.sessions, Outbox(OUTBOX))
+        self.users: Users = SqlUsers(self.database.sessions, Outbox(OUTBOX))
 
-    def events(self, key: str) -> list[Event[Payload]]:
-        """What waits to be sent under this key, in order."""
+    def told(self, user_id: int) -> list[Event[Payload]]:
+        """The events of this user that wait to be sent, in order."""
         with Session(self.database.engine) as session:
-            waiting = select(OUTBOX.c.body).where(OUTBOX.c.order_key == key)
+            waiting = select(OUTBOX.c.body).where(OUTBOX.c.order_key == f"user:{user_id}")
             bodies = session.scalars(waiting.order_by(OUTBOX.c.id)).all()
         return [read(body.encode()) for body in bodies]
 
 
-@pytest.fixture
-def desk(auth_url: str) -> Iterator[Desk]:
-    desk = Desk(auth_url)
-    yield desk
-    desk.database.close()
+class DeskInMemory:
+    """The same without a database."""
+
+    def __init__(self) -> None:
+        self.users = UsersInMemory()
+
+    def told(self, user_id: int) -> list[Event[Payload]]:
+        return [event for event in self.users.told if event.key == f"user:{user_id}"]
 
 
-def test_a_user_is_found_as_it_was_added(desk: Desk) -> None:
+@pytest.fixture(
+    params=[
+        "memory",
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.services),
+        pytest.param("mysql", marks=pytest.mark.services),
+    ]
+)
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk | DeskInMemory]:
+    with ExitStack() as stack:
+        if request.param == "memory":
+            yield DeskInMemory()
+            return
+        url = f"sqlite:///{tmp_path / 'auth.db'}"
+        if request.param != "sqlite":
+            url = stack.enter_context(scratch_database(request.param))
+        upgrade(url, "auth")
+        desk = Desk(url)
+        stack.callback(desk.database.close)
+        yield desk
+
+
+def test_a_user_is_found_as_it_was_added(desk: Desk | DeskInMemory) -> None:
     account = someone()
     user = desk.users.add(account, welcome)
     assert (user.email, user.name, user.created_at) == (account.email, account.name, NOON)
@@ -61,7 +93,7 @@ def test_a_user_is_found_as_it_was_added(desk: Desk) -> None:
     assert desk.users.by_email(account.email.upper()) is None
 
 
-def test_a_user_and_the_event_are_kept_together_or_not_at_all(desk: Desk) -> None:
+def test_a_user_and_the_event_are_kept_together_or_not_at_all(desk: Desk | DeskInMemory) -> None:
     account = someone()
 
     def fails(user: User) -> Event[Payload]:
@@ -74,13 +106,13 @@ def test_a_user_and_the_event_are_kept_together_or_not_at_all(desk: Desk) -> Non
     with pytest.raises(RuntimeError):
         desk.users.rename(user.id, "Anna", fails)
     assert desk.users.by_id(user.id) == user
-    (event,) = desk.events(f"user:{user.id}")
+    (event,) = desk.told(user.id)
     assert event.payload == UserRegistered(
         user=Person(id=user.id, name=account.name, email=account.email)
     )
 
 
-def test_an_address_is_taken_once_however_many_want_it_at_once(desk: Desk) -> None:
+def test_an_address_is_taken_once_however_many_want_it_at_once(desk: Desk | DeskInMemory) -> None:
     account = someone()
 
     def add(_: int) -> int | None:
@@ -92,14 +124,16 @@ def test_an_address_is_taken_once_however_many_want_it_at_once(desk: Desk) -> No
     with ThreadPoolExecutor(8) as threads:
         made = [user_id for user_id in threads.map(add, range(8)) if user_id is not None]
     assert len(made) == 1
-    assert len(desk.events(f"user:{made[0]}")) == 1
+    assert len(desk.told(made[0])) == 1
 
 
-def test_renames_at_once_are_told_in_the_order_in_which_they_were_kept(desk: Desk) -> None:
+def test_renames_at_once_are_told_in_the_order_in_which_they_were_kept(
+    desk: Desk | DeskInMemory,
+) -> None:
     user = desk.users.add(someone(), welcome)
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: service.rename(desk.users, user.id, f"Ann {n % 3}"), range(40)))
-    told = desk.events(f"user:{user.id}")[1:]
+    told = desk.told(user.id)[1:]
     assert len(told) == 40
     kept = desk.users.by_id(user.id)
     assert kept is not None
@@ -108,6 +142,6 @@ def test_renames_at_once_are_told_in_the_order_in_which_they_were_kept(desk: Des
     assert moments == sorted(moments)
 
 
-def test_nobody_is_renamed_and_nothing_told_of_it(desk: Desk) -> None:
+def test_nobody_is_renamed_and_nothing_told_of_it(desk: Desk | DeskInMemory) -> None:
     assert desk.users.rename(2**31 - 1, "Nobody", welcome) is None
-    assert desk.events(f"user:{2**31 - 1}") == []
+    assert desk.told(2**31 - 1) == []

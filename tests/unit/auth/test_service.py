@@ -2,60 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
 
 from extracted.auth import service
 from extracted.auth.service import (
-    Account,
     BadCredentialsError,
     EmailTakenError,
-    EventOf,
     NoSuchUserError,
     TooManyLoginsError,
     User,
 )
-from extracted.chassis.events.envelope import Event
-from extracted.chassis.events.payloads import Payload, Person, UserRegistered, UserRenamed
+from extracted.chassis.events.payloads import Person, UserRegistered, UserRenamed
+from tests.users_in_memory import UsersInMemory
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-class UsersInMemory:
-    def __init__(self) -> None:
-        self.kept: dict[int, User] = {}
-        self.events: list[Event[Payload]] = []
-
-    def add(self, account: Account, event: EventOf) -> User:
-        if self.by_email(account.email):
-            raise EmailTakenError
-        return self._keep(
-            User(
-                id=len(self.kept) + 1,
-                email=account.email,
-                name=account.name,
-                password_hash=account.password_hash,
-                created_at=account.created_at,
-            ),
-            event,
-        )
-
-    def by_email(self, email: str) -> User | None:
-        return next((user for user in self.kept.values() if user.email == email), None)
-
-    def by_id(self, user_id: int) -> User | None:
-        return self.kept.get(user_id)
-
-    def rename(self, user_id: int, name: str, event: EventOf) -> User | None:
-        user = self.by_id(user_id)
-        return user and self._keep(replace(user, name=name), event)
-
-    def _keep(self, user: User, event: EventOf) -> User:
-        self.kept[user.id] = user
-        self.events.append(event(user))
-        return user
 
 
 @dataclass
@@ -111,7 +74,7 @@ def desk() -> Desk:
 def test_who_registers_is_told_of_as_a_person_who_can_be_written_to(desk: Desk) -> None:
     user = desk.register()
     assert (user.password_hash, user.created_at) == ("hash of secret", NOON)
-    (event,) = desk.users.events
+    (event,) = desk.users.told
     assert event.payload == UserRegistered(user=Person(id=user.id, name="Ann", email="a@b.c"))
     with pytest.raises(EmailTakenError):
         desk.register()
@@ -120,7 +83,7 @@ def test_who_registers_is_told_of_as_a_person_who_can_be_written_to(desk: Desk) 
 def test_a_new_name_is_told_of(desk: Desk) -> None:
     user = desk.register()
     assert service.rename(desk.users, user.id, "Anna").name == "Anna"
-    assert desk.users.events[-1].payload == UserRenamed(user_id=user.id, name="Anna")
+    assert desk.users.told[-1].payload == UserRenamed(user_id=user.id, name="Anna")
     with pytest.raises(NoSuchUserError):
         service.rename(desk.users, 99, "Nobody")
 

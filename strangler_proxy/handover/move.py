@@ -52,6 +52,9 @@ class Expression(Frozen):
     """A value computed from the source's row, in the source's SQL; it is not moved back."""
 
     sql: str = Field(min_length=1)
+    compare: bool = Field(
+        True, description="false: it may come to differ, as when it is read of another table"
+    )
 
 
 class TableMove(Frozen):

@@ -115,8 +115,8 @@ def _expression(
         return
     kind = column.kinds[0]
     yield (
-        Cell(kind, f"({source.dialect.escaped(origin.sql)})", None),
-        Cell(kind, target.dialect.quote(column.name), column),
+        Cell(kind, f"({source.dialect.escaped(origin.sql)})", None, origin.compare),
+        Cell(kind, target.dialect.quote(column.name), column, origin.compare),
     )
 
 

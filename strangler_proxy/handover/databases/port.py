@@ -118,12 +118,14 @@ class Cell:
     """One value of a moved row, seen from one side.
 
     `sql` reads it: a quoted column, or at a source an expression over its row. `column` is None
-    for such an expression, which cannot be written. Escaped, see above.
+    for such an expression, which cannot be written. Escaped, see above. One that is not `compared`
+    may differ between the sides.
     """
 
     kind: Kind
     sql: str
     column: Column | None
+    compared: bool = True
 
     @property
     def name(self) -> str:

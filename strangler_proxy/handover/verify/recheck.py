@@ -97,7 +97,7 @@ def _places(pair: Pair, source: Texts, target: Texts) -> tuple[int, ...]:
     return tuple(
         place
         for place, cell in enumerate(pair.source.cells)
-        if not same(cell.kind, source[place], target[place])
+        if cell.compared and not same(cell.kind, source[place], target[place])
     )
 
 

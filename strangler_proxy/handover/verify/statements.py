@@ -109,7 +109,7 @@ class Statements:
     def by_bucket(self, part: Part) -> str:
         """SELECT of bucket, number of rows, sum of digests; in SQLite one JSON of them."""
         if self.dialect.kind == "sqlite":
-            texts = f"{self._text(self._key())}, {self._text(range(len(self.side.cells)))}"
+            texts = f"{self._text(self._key())}, {self._text(self._compared())}"
             return f"SELECT strangler_buckets({texts}){self._from(part)}"
         return f"SELECT {self._bucket()}, count(*), {self._sum()}{self._from(part)} GROUP BY 1"
 
@@ -161,14 +161,17 @@ class Statements:
 
     def _sum(self) -> str:
         if self.dialect.kind == "sqlite":
-            return f"ifnull(strangler_sum({self._text(range(len(self.side.cells)))}), 0)"
+            return f"ifnull(strangler_sum({self._text(self._compared())}), 0)"
         return f"coalesce(sum({self._digest()}), 0)"
 
     def _digest(self) -> str:
-        return self._digest_of(range(len(self.side.cells)))
+        return self._digest_of(self._compared())
 
     def _bucket(self) -> str:
         return f"({self._digest_of(self._key())} & {BUCKETS - 1})"
+
+    def _compared(self) -> Sequence[int]:
+        return [place for place, cell in enumerate(self.side.cells) if cell.compared]
 
     def _key(self) -> Sequence[int]:
         return self.side.key

@@ -564,3 +564,33 @@ def test_a_moment_long_ago_agrees(some: tuple[Place, Place]) -> None:
     assert it.verify().agrees
     write_rows(it.writes, it.pair.target, [(0, moments[0] + timedelta(microseconds=1))])
     assert _told(it.verify()) == {(0,): "different"}
+
+
+NAMED = (
+    "CREATE TABLE posts (id BIGINT NOT NULL PRIMARY KEY, title VARCHAR(80) NOT NULL, "
+    "author VARCHAR(80))"
+)
+
+
+@pytest.mark.parametrize("compare", [True, False])
+def test_a_value_that_may_come_to_differ_is_copied_and_not_compared(
+    some: tuple[Place, Place], compare: bool
+) -> None:
+    # The source's name is of another table, whose changes are no changes of the moved row.
+    name = "(SELECT users.name FROM users WHERE users.id = author_id)"
+    columns = {"id": "id", "title": "title", "author": {"sql": name, "compare": compare}}
+    both = sides(
+        some,
+        [POSTS, "CREATE TABLE users (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(80))"],
+        [NAMED],
+        {"table": "posts", "columns": columns},
+    )
+    both.reads.execute("INSERT INTO users VALUES (7, 'Ann')")
+    both.reads.execute("INSERT INTO posts (id, title, author_id) VALUES (1, 'one', 7)")
+    both.writes.execute("INSERT INTO posts VALUES (1, 'one', 'Ann')")
+    assert both.verify().agrees
+    both.reads.execute("UPDATE users SET name = 'Anne' WHERE id = 7")
+    assert both.verify().agrees is not compare
+    both.writes.execute("UPDATE posts SET title = 'two' WHERE id = 1")
+    report = both.verify()
+    assert [each.unlike for each in report.differences] == [(1, 2) if compare else (1,)]

@@ -100,7 +100,7 @@ def test_the_proxy_serves_the_same_routes_at_the_names_of_the_composition(tmp_pa
     file = _routes(tmp_path)
     here, there = load(ROOT / "strangler.yaml"), load(file)
     assert there.routes == here.routes
-    assert {str(there.address), str(there.admin)} == {"0.0.0.0:8000", "0.0.0.0:8001"}
+    assert {str(there.address), str(there.admin)} == {"proxy:8000", "0.0.0.0:8001"}
     for name, upstream in there.upstreams.items():
         assert [origin.address.host for origin in upstream.origins] == [name]
     assert "127.0.0.1:" not in file.read_text("utf-8").partition("upstreams:")[2]

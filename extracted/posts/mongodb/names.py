@@ -56,4 +56,5 @@ class Names:
         try:
             self._authors.update_one(older, {"$set": values, "$setOnInsert": at_first}, upsert=True)
         except DuplicateKeyError:
-            return  # there is one, and it is newer
+            # It is there: and newer, or else it was made in this very moment.
+            self._authors.update_one(older, {"$set": values})

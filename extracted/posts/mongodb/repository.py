@@ -33,7 +33,7 @@ from extracted.posts.service import Announce
 
 log = logging.getLogger(__name__)
 
-# Beside what a move has brought, until its authors' names are: see `__main__`.
+# Beside what a move has brought, until its authors' names are: see `filling`.
 UNKNOWN = ""
 
 Read = TypeVar("Read")

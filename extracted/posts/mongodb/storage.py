@@ -20,11 +20,9 @@ from extracted.posts.service import Repository
 TIMEOUT_MS = 10_000
 # Only the few documents that have such a field are in a sparse one.
 INDEXES = (
-    ("posts", ("author_id",), False),
     ("posts", ("event.id",), True),
     ("posts", ("deleted",), True),
     ("comments", ("post_id", "_id"), False),
-    ("comments", ("author_id",), False),
     ("outbox", ("sent_ms", "recorded_ms"), False),
 )
 

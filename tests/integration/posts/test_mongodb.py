@@ -13,14 +13,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from pymongo.errors import AutoReconnect, WriteError
+import typer
+from pymongo import MongoClient
+from pymongo.errors import AutoReconnect, DuplicateKeyError, WriteError
+from typer.testing import CliRunner
 
 from extracted.chassis.events import NotNowError
 from extracted.chassis.events.port import Message, UnroutedError
 from extracted.chassis.outbox_store import Backlog
 from extracted.chassis.relaying import Relay
 from extracted.posts.mongodb import MongoStorage
+from extracted.posts.mongodb.__main__ import app as indexes
+from extracted.posts.mongodb.fill_names import app as fill_names
 from extracted.posts.mongodb.outbox import LEASE_S
+from tests.blog import NOWHERE
 from tests.integration.events.outboxes import ListPublisher
 from tests.integration.posts.storages import NOON, Dated, in_parts, remark, write, writer
 
@@ -151,6 +157,18 @@ def test_a_newer_token_renames_and_an_older_one_does_not(mongo_database: Dated) 
     assert repository.find(first.id).author_name == "Annie"  # type: ignore[union-attr]
 
 
+def test_of_two_who_tell_the_first_name_at_once_the_newer_stays(watched: Watched) -> None:
+    repository, _ = in_parts(watched)
+
+    def overtaken() -> None:
+        in_parts(watched.database)[0].rename("e1", 1, "Older", LATER)
+        raise DuplicateKeyError("E11000")
+
+    watched.before["authors.update_one"] = overtaken
+    repository.rename("e2", 1, "Newer", LATER + timedelta(seconds=1))
+    assert write(repository).author_name == "Newer"
+
+
 def test_a_rename_waits_for_the_database(watched: Watched) -> None:
     repository, _ = in_parts(watched)
     post = write(repository)
@@ -234,8 +252,33 @@ def test_ids_go_on_from_the_counters_that_a_move_has_raised(mongo_database: Date
 
 
 def test_indexes_are_made_and_again(wire: str) -> None:
-    with closing(MongoStorage(f"{wire.rpartition('/')[0]}/indexed")) as storage:
-        storage.prepare()
-        storage.prepare()
+    url = f"{wire.rpartition('/')[0]}/indexed"
+    for _ in range(2):
+        assert command(indexes, "--database", url) == (0, "")
+    with closing(MongoStorage(url)) as storage:
         assert storage.repository().newest(0, 1) == ([], 0)
-        assert not storage.memory.has("e1")
+    with closing(MongoClient(url)) as client:
+        made = client.get_default_database()["posts"].index_information().values()
+    assert [("event.id", 1)] in [list(each["key"]) for each in made]
+
+
+def test_the_commands_tell_what_is_wrong_with_an_address() -> None:
+    assert command(indexes, "--database", "sqlite:///posts.db")[0] == 2
+    assert command(indexes, "--database", "mongodb://nowhere")[0] == 2
+    code, told = command(fill_names, "--database", "mongodb://nowhere/posts", "--auth", "auth:1")
+    assert (code, told.startswith("AUTH_SERVICE_URL")) == (2, True)
+
+
+def test_names_cannot_be_asked_of_who_is_not_there(wire: str) -> None:
+    url = f"{wire.rpartition('/')[0]}/nameless"
+    with closing(MongoClient(url)) as client:
+        client.get_default_database()["posts"].insert_one({"_id": 1, "author_id": 1})
+    code, told = command(fill_names, "--database", url, "--auth", f"http://{NOWHERE}")
+    assert code == 1
+    assert "could not be done" in told
+
+
+def command(app: typer.Typer, *arguments: str) -> tuple[int, str]:
+    """The exit code, and what was printed."""
+    done = CliRunner().invoke(app, arguments)
+    return done.exit_code, done.output

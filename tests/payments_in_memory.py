@@ -52,10 +52,11 @@ class MemoryPayments:
 
     def record(
         self, order: Order, payer: Person, now: datetime, lease_until: datetime
-    ) -> Payment | None:
+    ) -> tuple[Payment, bool]:
         with self.lock:
-            if any(_same(payment, order.user_id, order.key) for payment in self.kept.values()):
-                return None
+            for there in self.kept.values():
+                if (there.order.user_id, there.order.key) == (order.user_id, order.key):
+                    return there, False
             payment = Payment(
                 len(self.kept) + 1,
                 order,
@@ -66,11 +67,7 @@ class MemoryPayments:
                 payer=payer,
             )
             self.kept[payment.id] = payment
-            return payment
-
-    def recorded(self, user_id: int, key: str) -> Payment:
-        (found,) = (each for each in self.kept.values() if _same(each, user_id, key))
-        return found
+            return payment, True
 
     def take_over(
         self, payment: Payment, now: datetime, lease_until: datetime, payer: Person | None = None
@@ -128,10 +125,6 @@ class MemoryPayments:
         ]
 
 
-def _same(payment: Payment, user_id: int, key: str) -> bool:
-    return (payment.order.user_id, payment.order.key) == (user_id, key)
-
-
 def _free(until: datetime | None, now: datetime) -> bool:
     return until is None or until <= now
 
@@ -160,7 +153,7 @@ class FakeStripe:
         self.after()
         return outcome
 
-    def look_up(self, stripe_id: str) -> Outcome:
+    def look_up(self, charge: Charge, stripe_id: str) -> Outcome:
         self.asked += 1
         self.before()
         return self.now[stripe_id]

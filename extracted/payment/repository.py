@@ -34,7 +34,7 @@ class SqlPayments:
 
     def record(
         self, order: Order, payer: Person, now: datetime, lease_until: datetime
-    ) -> Payment | None:
+    ) -> tuple[Payment, bool]:
         """See `Repository`."""
         payment = Payment(
             0, order, order.fingerprint, PENDING, now, lease_until=lease_until, payer=payer
@@ -43,14 +43,12 @@ class SqlPayments:
             with self._sessions.begin() as session:
                 added = session.connection().execute(insert(payments).values(_written(payment)))
         except IntegrityError:
-            return None
-        return replace(payment, id=added.inserted_primary_key[0])  # type: ignore[index]  # one row
-
-    def recorded(self, user_id: int, key: str) -> Payment:
-        """See `Repository`."""
-        query = select(payments).where(rows.user_id == user_id, rows.idempotency_key == key)
-        with self._sessions() as session:
-            return _read(session.execute(query).one())
+            same = (rows.user_id == order.user_id, rows.idempotency_key == order.key)
+            found = self._all(*same)
+            if not found:
+                raise  # it was not the key: a fence of a move, for instance
+            return found[0], False
+        return replace(payment, id=added.inserted_primary_key[0]), True  # type: ignore[index]  # one row
 
     def take_over(
         self, payment: Payment, now: datetime, lease_until: datetime, payer: Person | None = None
@@ -71,7 +69,7 @@ class SqlPayments:
                 if event is not None:
                     self._outbox.record(session, event)
                 return after
-        return self.recorded(before.order.user_id, before.order.key)
+        return self._all(rows.id == before.id)[0]
 
     def release(self, payment: Payment, retry_at: datetime | None = None) -> None:
         """See `Repository`."""

@@ -126,12 +126,11 @@ class Repository(Protocol):
 
     def record(
         self, order: Order, payer: Person, now: datetime, lease_until: datetime
-    ) -> Payment | None:
-        """A new pending payment with its lease taken; None when this key has been seen before."""
-        ...
+    ) -> tuple[Payment, bool]:
+        """A new pending payment with its lease taken, and True.
 
-    def recorded(self, user_id: int, key: str) -> Payment:
-        """The payment with this key, which is there."""
+        When this user's key has been seen before: the payment that has it, and False.
+        """
         ...
 
     def take_over(
@@ -183,18 +182,17 @@ class Payments:
         key is in use or was used for another order, and when the outcome is not known yet.
         """
         now = self._clock()
-        payment = self._repository.record(order, payer, now, now + self._lease)
-        if payment is None:
-            payment = self._repeated(order, payer)
+        payment, new = self._repository.record(order, payer, now, now + self._lease)
+        if not new:
+            payment = self._repeated(payment, order, payer)
         if payment.status == PENDING:
             payment = self._attempt(payment)
         if payment.refusal is not None:
             raise RefusedError(payment.refusal)
         return payment
 
-    def _repeated(self, order: Order, payer: Person) -> Payment:
-        """The payment of an order that has come before: finished, or taken over."""
-        payment = self._repository.recorded(order.user_id, order.key)
+    def _repeated(self, payment: Payment, order: Order, payer: Person) -> Payment:
+        """The payment of a key that has come before: finished, or taken over."""
         if payment.fingerprint != order.fingerprint:
             message = "This Idempotency-Key was used for another payment; take a new key."
             raise NotPaidError(KEY_REUSED, message)

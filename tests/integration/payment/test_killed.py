@@ -75,7 +75,8 @@ def desk(world: World) -> Iterator[Desk]:
 
 
 def status(desk: Desk) -> str:
-    return desk.repository.recorded(ORDER.user_id, ORDER.key).status
+    (payment,) = desk.repository.all_own(ORDER.user_id, 0, 2)
+    return payment.status
 
 
 def repeated(desk: Desk) -> bool:

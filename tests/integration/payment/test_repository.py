@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from extracted.chassis.clock import utc_now
@@ -27,8 +29,10 @@ from tests.integration.payment.conftest import KINDS, emptied, migrated
 from tests.payments_in_memory import ANN, ORDER, MemoryPayments
 
 NOW = utc_now()
-LEASE = NOW + timedelta(seconds=30)
+LEASE_S = timedelta(seconds=30)
+LEASE = NOW + LEASE_S
 SUCCEEDED = Charged("pi_1", "succeeded")
+T = TypeVar("T")
 
 
 class Shelf:
@@ -73,17 +77,22 @@ def repository(shelf: Shelf) -> MemoryPayments | SqlPayments:
 
 def begun(repository: Unfinished, key: str = "key-1", user_id: int = 1) -> Payment:
     order = replace(ORDER, key=key, user_id=user_id)
-    payment = repository.record(order, ANN, NOW, LEASE)
-    assert payment is not None
+    payment, new = repository.record(order, ANN, NOW, LEASE)
+    assert new
     return payment
 
 
-def crowd(count: int, act: object) -> list[Payment | None]:
+def there(repository: Unfinished, payment: Payment) -> Payment | None:
+    return repository.own(payment.order.user_id, payment.id)
+
+
+def crowd(count: int, act: Callable[[], T]) -> list[T]:
+    """What each of so many gets who do this at the same moment."""
     gate = threading.Barrier(count)
 
-    def one(_: int) -> Payment | None:
+    def one(_: int) -> T:
         gate.wait(20)
-        return act()  # type: ignore[operator,no-any-return]
+        return act()
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(one, range(count)))
@@ -91,21 +100,22 @@ def crowd(count: int, act: object) -> list[Payment | None]:
 
 def test_what_is_recorded_is_read_back_the_same(repository: Unfinished) -> None:
     payment = begun(repository)
-    assert repository.recorded(1, "key-1") == payment
+    assert there(repository, payment) == payment
     assert (payment.status, payment.created_at, payment.lease_until) == ("pending", NOW, LEASE)
     assert payment.payer == ANN
 
 
 def test_a_key_is_recorded_once_for_each_user_and_by_its_case(repository: Unfinished) -> None:
-    begun(repository)
-    assert repository.record(ORDER, ANN, NOW, LEASE) is None
+    payment = begun(repository)
+    assert repository.record(ORDER, ANN, NOW, LEASE + LEASE_S) == (payment, False)
     begun(repository, "KEY-1")
     begun(repository, user_id=2)
 
 
 def test_of_a_crowd_one_records(repository: Unfinished) -> None:
     recorded = crowd(6, lambda: repository.record(ORDER, ANN, NOW, LEASE))
-    assert len([each for each in recorded if each]) == 1
+    assert sorted(new for _, new in recorded) == [False] * 5 + [True]
+    assert len({payment.id for payment, _ in recorded}) == 1
 
 
 def test_a_lease_is_taken_when_it_is_over_and_by_one(repository: Unfinished) -> None:
@@ -115,7 +125,7 @@ def test_a_lease_is_taken_when_it_is_over_and_by_one(repository: Unfinished) -> 
     assert repository.take_over(payment, just_before, later) is None
     taken = crowd(6, lambda: repository.take_over(payment, LEASE, later))
     assert [each for each in taken if each] == [replace(payment, lease_until=later)]
-    assert repository.recorded(1, "key-1").lease_until == later
+    assert there(repository, payment) == replace(payment, lease_until=later)
 
 
 def test_a_taker_may_say_who_pays_and_otherwise_that_stays(repository: Unfinished) -> None:
@@ -124,7 +134,7 @@ def test_a_taker_may_say_who_pays_and_otherwise_that_stays(repository: Unfinishe
     taken = repository.take_over(payment, LEASE, LEASE, anna)
     assert taken is not None
     assert taken.payer == anna
-    assert repository.take_over(taken, LEASE, LEASE) == taken == repository.recorded(1, "key-1")
+    assert repository.take_over(taken, LEASE, LEASE) == taken == there(repository, payment)
 
 
 def test_a_release_frees_its_own_lease_and_no_other(repository: Unfinished) -> None:
@@ -132,10 +142,9 @@ def test_a_release_frees_its_own_lease_and_no_other(repository: Unfinished) -> N
     retry_at = NOW + timedelta(hours=1)
     other = replace(payment, lease_until=LEASE + timedelta(milliseconds=1))
     repository.release(other, retry_at)
-    assert repository.recorded(1, "key-1") == payment
+    assert there(repository, payment) == payment
     repository.release(payment, retry_at)
-    there = repository.recorded(1, "key-1")
-    assert (there.lease_until, there.retry_at) == (None, retry_at)
+    assert there(repository, payment) == replace(payment, lease_until=None, retry_at=retry_at)
     assert repository.take_over(payment, NOW, LEASE) is not None
 
 
@@ -154,7 +163,7 @@ def test_an_end_is_written_with_its_event_and_read_back_the_same(
     payment = begun(shelf.repository)
     after, event = finished(payment, outcome, NOW)
     assert shelf.repository.finish(payment, after, event) == after
-    assert shelf.repository.recorded(1, "key-1") == after
+    assert there(shelf.repository, payment) == after
     assert shelf.events() == (1 if outcome == SUCCEEDED else 0)
     assert shelf.repository.take_over(payment, LEASE, LEASE) is None
 
@@ -216,7 +225,7 @@ def test_a_person_sees_what_is_too_old_and_whose_payer_nobody_knows(shelf: Shelf
     assert ids(repository.for_a_person(NOW)) == [unknown.id]
     assert ids(repository.for_a_person(NOW + timedelta(hours=24))) == [old.id, unknown.id]
     assert ids(repository.due(LEASE, NOW - timedelta(days=1), 0, 9)) == [old.id]
-    assert repository.recorded(1, "key-2").payer is None
+    assert there(repository, unknown) == replace(unknown, payer=None)
 
 
 class FullOutbox(Outbox):
@@ -232,4 +241,12 @@ def test_an_end_whose_event_cannot_be_recorded_is_not_written_either(payment_url
         payment = begun(repository)
         with pytest.raises(RuntimeError, match="no room"):
             repository.finish(payment, *finished(payment, SUCCEEDED, NOW))
-        assert repository.recorded(1, "key-1") == payment
+        assert there(repository, payment) == payment
+
+
+def test_what_stands_against_a_record_and_is_not_its_key_is_raised(payment_url: str) -> None:
+    with closing(Database(emptied(payment_url))) as database:
+        repository = SqlPayments(database.sessions, Outbox(outbox))
+        nobody = replace(ORDER, user_id=None)
+        with pytest.raises(IntegrityError):
+            repository.record(nobody, ANN, NOW, LEASE)

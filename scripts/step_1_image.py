@@ -6,29 +6,25 @@ it as a command: it makes the project's environment, and runs this file in it. P
 for the docstring that it is. Importing this module does nothing.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from urllib.parse import quote
 
 from PIL import Image
 
+from scripts import carving
+from scripts.carving import Patience
 from strangler_proxy.compare import NotComparable, Pixels, PixelsRule, Rules
 from strangler_proxy.config import Route, Upstream
 from strangler_proxy.steps import Gate, Stage, Step
-from strangler_proxy.steps.gates import AnswersCompared, Health, Sample, Watch
+from strangler_proxy.steps.gates import AnswersCompared, Sample
 from strangler_proxy.steps.gates.traffic import Unobservable
-from strangler_proxy.steps.http import ask, get_json, health_of
-from strangler_proxy.steps.judgement import ErrorLimit, P99Limit
+from strangler_proxy.steps.http import ask, get_json
 from strangler_proxy.steps.options import count, option, percent, percents, positive
-from strangler_proxy.steps.parts import FlipRoutes, StartProcess, SwitchSeam
 from strangler_proxy.steps.proxy import Proxy
-from strangler_proxy.steps.script import Script, Site, StepError, run_step_script
+from strangler_proxy.steps.script import Script, Site, run_step_script
 
-ROOT = Path(__file__).resolve().parent.parent
-COMMAND = ("gunicorn", "-c", "extracted/image/gunicorn.conf.py", "extracted.image.app:create_app()")
 ROUTES = ("image", "upload")
 AFFECTED = "post-create"
 ABSENT = "/images/no-image-has-this-name.jpg"
@@ -77,76 +73,37 @@ class Options:
 
 def declare(options: Options, site: Site) -> Step:
     """The image step as it runs on this site. Opens nothing. Raises StepError."""
-    route = _routes(site)[0]
-    control, candidate = _upstream(site, route.control), _upstream(site, str(route.candidate))
-    if options.external and options.external.rstrip("/") != candidate.direct_url.rstrip("/"):
-        raise StepError(
-            f"--external says {options.external}, but {site.config_path} sends images to "
-            f"{candidate.direct_url}: make upstream {route.candidate!r} the same there"
-        )
+    route = carving.routes_of(site, ROUTES)[0]
+    control, candidate = carving.sides_of(site, ROUTES)
     proxy = Proxy(site.config_path)
+    patience = Patience(
+        options.watch_s,
+        options.patience_s,
+        options.extra_errors,
+        options.p99_factor,
+        options.p99_floor_s,
+    )
+    least = dict(zip(ROUTES, (options.min_requests, options.min_uploads), strict=True))
+    watch = carving.watch(site, proxy, patience, least)
+    posts = {**least, AFFECTED: options.min_uploads}
+    watch_posts = carving.watch(site, proxy, patience, posts, least, {AFFECTED: route.control})
+    answers = _answers(options, site, route, control, candidate)
     return Step(
         "image",
         "Step 1: the image service takes over POST /upload and GET /images/<name>",
         (
-            _standing(site, control),
-            _serving(options, site, candidate, _answers(options, site, route)),
-            *(_flipped(options, site, proxy, share) for share in (*options.percents, 100)),
-            Stage(
-                "seam",
-                SwitchSeam("image", "remote", _seams_file(), lambda: _seam(control.direct_url)),
-                (_watch(options, site, proxy, affected={AFFECTED: route.control}),),
-            ),
+            carving.standing(site, control),
+            carving.serving(site, "image", candidate, options.external, {}, (answers,)),
+            *(carving.flipped(ROUTES, share, proxy, watch) for share in (*options.percents, 100)),
+            Stage("seam", carving.seam_switched("image", control), (watch_posts,)),
         ),
     )
 
 
-def _standing(site: Site, control: Upstream) -> Stage:
-    """Nothing is begun unless the proxy runs and the monolith answers behind it."""
-    target = control.health or "/health"
-    front = _front(site)
-    return Stage("before", None, (Health(front + target, health_of(front, target), within_s=5),))
-
-
-def _serving(options: Options, site: Site, candidate: Upstream, answers: Gate) -> Stage:
-    health_url = candidate.direct_url + (candidate.health or "/health")
-    well = health_of(candidate.direct_url, candidate.health or "/health", "image")
-    gates = (Health(health_url, well), answers)
-    if options.external:
-        return Stage("service", None, gates)
-    bind = {"BIND": str(candidate.origins[0].address)}
-    part = StartProcess("image", COMMAND, site.run_dir, well, cwd=ROOT, environment=bind)
-    return Stage("service", part, gates)
-
-
-def _flipped(options: Options, site: Site, proxy: Proxy, share: int) -> Stage:
-    flip = FlipRoutes(ROUTES, share, proxy)
-    return Stage(f"{share}%", flip, (_watch(options, site, proxy),))
-
-
-def _watch(
-    options: Options, site: Site, proxy: Proxy, affected: dict[str, str] | None = None
-) -> Watch:
-    least = dict(zip(ROUTES, (options.min_requests, options.min_uploads), strict=True))
-    all_least = least | dict.fromkeys(affected or {}, options.min_uploads)
-    return Watch(
-        "traffic",
-        options.watch_s,
-        (
-            ErrorLimit(options.extra_errors, all_least),
-            P99Limit(options.p99_factor, options.p99_floor_s, least),
-        ),
-        proxy.counts,
-        {route.name: (route.control, str(route.candidate)) for route in _routes(site)},
-        patience_s=options.watch_s + options.patience_s,
-        interval_s=min(1.0, options.watch_s / 10),
-        affected=affected or {},
-    )
-
-
-def _answers(options: Options, site: Site, route: Route) -> AnswersCompared:
+def _answers(
+    options: Options, site: Site, route: Route, control: Upstream, candidate: Upstream
+) -> Gate:
     """Compares images by their pixels, each by GET and by HEAD, and the answer for no image."""
-    control, candidate = _upstream(site, route.control), _upstream(site, str(route.candidate))
     pixels = PixelsRule(_decode, options.tolerance)
     return AnswersCompared(
         lambda: _samples(options, site),
@@ -164,7 +121,7 @@ def _samples(options: Options, site: Site) -> Iterator[Sample]:
     for name in options.image:
         yield from _both(f"/images/{quote(name)}")
     for page in range(1, MOST_PAGES + 1):
-        found = get_json(_front(site), f"/posts?page={page}&per_page={PAGE}")
+        found = get_json(carving.front(site), f"/posts?page={page}&per_page={PAGE}")
         posts = found.get("posts") if isinstance(found, dict) else None
         if not isinstance(posts, list):
             raise Unobservable("GET /posts through the proxy does not list posts")
@@ -186,45 +143,6 @@ def _decode(body: bytes) -> Pixels:
             return Pixels(image.width, image.height, image.mode, image.tobytes())
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
         raise NotComparable(f"not an image: {fault}") from fault
-
-
-def _seam(origin: str) -> str | None:
-    """How the monolith says its image seam stands; None when it does not say."""
-    try:
-        said = get_json(origin, "/health")
-        return str(said["seams"]["image"])
-    except (Unobservable, KeyError, TypeError):
-        return None
-
-
-def _seams_file() -> Path:
-    path = os.environ.get("SEAMS_FILE")
-    if not path:
-        raise StepError(
-            "SEAMS_FILE is not set: give it the value that the monolith was given "
-            "(for scripts/up:  set -a; . var/env; set +a)"
-        )
-    return Path(path).resolve()
-
-
-def _routes(site: Site) -> list[Route]:
-    routes = [site.config.route(name) for name in ROUTES]
-    for name, route in zip(ROUTES, routes, strict=True):
-        if route is None or route.candidate is None:
-            raise StepError(f"{site.config_path} needs a route {name!r} that has a candidate")
-    return [route for route in routes if route]
-
-
-def _upstream(site: Site, name: str) -> Upstream:
-    return site.config.upstreams[name]
-
-
-def _front(site: Site) -> str:
-    """The proxy's own address; one that listens everywhere is asked at home."""
-    address = site.config.address
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104
-    scheme = "https" if site.config.tls else "http"
-    return f"{scheme}://{address._replace(host=host)}"
 
 
 SCRIPT = Script(

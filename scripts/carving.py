@@ -1,0 +1,175 @@
+"""What the step scripts share: where the site has its things, and stages that all of them have.
+
+Opens nothing before a stage is run.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from strangler_proxy.config import Route, Upstream
+from strangler_proxy.steps import Gate, Stage
+from strangler_proxy.steps.gates import Health, Watch
+from strangler_proxy.steps.gates.traffic import Unobservable
+from strangler_proxy.steps.http import get_json, health_of
+from strangler_proxy.steps.judgement import ErrorLimit, P99Limit
+from strangler_proxy.steps.parts import FlipRoutes, StartProcess, SwitchSeam
+from strangler_proxy.steps.proxy import Proxy
+from strangler_proxy.steps.script import Site, StepError
+
+ROOT = Path(__file__).resolve().parent.parent
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - is asked at home
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How a step watches: see the options of the same names."""
+
+    watch_s: float
+    patience_s: float
+    extra_errors: float
+    p99_factor: float
+    p99_floor_s: float
+
+
+def service_command(name: str) -> tuple[str, ...]:
+    """How a service is run."""
+    return (
+        "gunicorn",
+        "-c",
+        f"extracted/{name}/gunicorn.conf.py",
+        f"extracted.{name}.app:create_app()",
+    )
+
+
+def python(*arguments: str) -> tuple[str, ...]:
+    """A Python module as a command."""
+    return (sys.executable, "-m", *arguments)
+
+
+def variable(name: str, what: str) -> str:
+    """A variable of the site's environment. Raises StepError when it is not set."""
+    value = os.environ.get(name)
+    if not value:
+        raise StepError(f"{name} is not set: {what} (for scripts/up:  set -a; . var/env; set +a)")
+    return value
+
+
+def routes_of(site: Site, names: Iterable[str]) -> list[Route]:
+    """The routes of strangler.yaml. Raises StepError where one is missing or has no candidate."""
+    found = []
+    for name in names:
+        route = site.config.route(name)
+        if route is None or route.candidate is None:
+            raise StepError(f"{site.config_path} needs a route {name!r} that has a candidate")
+        found.append(route)
+    return found
+
+
+def sides_of(site: Site, names: Iterable[str]) -> tuple[Upstream, Upstream]:
+    """The control and the candidate of these routes. Raises StepError unless they share them."""
+    routes = routes_of(site, names)
+    if len({(route.control, route.candidate) for route in routes}) > 1:
+        raise StepError(f"the routes {', '.join(names)} must have one control and one candidate")
+    return (
+        site.config.upstreams[routes[0].control],
+        site.config.upstreams[str(routes[0].candidate)],
+    )
+
+
+def front(site: Site) -> str:
+    """The proxy's own address; one that listens everywhere is asked at home."""
+    address = site.config.address
+    host = EVERYWHERE.get(address.host, address.host)
+    scheme = "https" if site.config.tls else "http"
+    return f"{scheme}://{address._replace(host=host)}"
+
+
+def standing(site: Site, control: Upstream) -> Stage:
+    """Nothing is begun unless the proxy runs and the monolith answers behind it."""
+    target = control.health or "/health"
+    at = front(site)
+    return Stage("before", None, (Health(at + target, health_of(at, target), within_s=5),))
+
+
+def serving(
+    site: Site,
+    name: str,
+    candidate: Upstream,
+    external: str | None,
+    environment: Mapping[str, str],
+    gates: Sequence[Gate] = (),
+) -> Stage:
+    """The service runs and is well, here or elsewhere. Raises StepError for another address."""
+    if external and external.rstrip("/") != candidate.direct_url.rstrip("/"):
+        raise StepError(
+            f"--external says {external}, but {site.config_path} sends {name} to "
+            f"{candidate.direct_url}: make upstream {name!r} the same there"
+        )
+    target = candidate.health or "/health"
+    well = health_of(candidate.direct_url, target, name)
+    proved = (Health(candidate.direct_url + target, well), *gates)
+    if external:
+        return Stage("service", None, proved)
+    bind = {"BIND": str(candidate.origins[0].address), **environment}
+    part = StartProcess(name, service_command(name), site.run_dir, well, ROOT, bind)
+    return Stage("service", part, proved)
+
+
+def watch(
+    site: Site,
+    proxy: Proxy,
+    patience: Patience,
+    least: Mapping[str, int],
+    slow: Mapping[str, int] | None = None,
+    affected: Mapping[str, str] | None = None,
+) -> Watch:
+    """Errors and p99 of these routes, by the proxy's own counts, with so much evidence of each.
+
+    `slow` are those whose p99 is judged, all when left out; `affected` routes are watched though
+    their own side stays: route name to the upstream that serves it.
+    """
+    return Watch(
+        "traffic",
+        patience.watch_s,
+        (
+            ErrorLimit(patience.extra_errors, dict(least)),
+            P99Limit(
+                patience.p99_factor,
+                patience.p99_floor_s,
+                dict(least if slow is None else slow),
+            ),
+        ),
+        proxy.counts,
+        {
+            route.name: (route.control, str(route.candidate))
+            for route in routes_of(site, [name for name in least if name not in (affected or {})])
+        },
+        patience_s=patience.watch_s + patience.patience_s,
+        interval_s=min(1.0, patience.watch_s / 10),
+        affected=dict(affected or {}),
+    )
+
+
+def flipped(
+    routes: tuple[str, ...], share: int, proxy: Proxy, gate: Gate, name: str | None = None
+) -> Stage:
+    """So many percent of callers are sent to the candidate, and watched."""
+    return Stage(name or f"{share}%", FlipRoutes(routes, share, proxy), (gate,))
+
+
+def seam_switched(name: str, control: Upstream) -> SwitchSeam:
+    """The monolith's own calls of the capability go to the service."""
+    file = Path(variable("SEAMS_FILE", "give it the value that the monolith was given"))
+    return SwitchSeam(name, "remote", file.resolve(), lambda: seam_of(control.direct_url, name))
+
+
+def seam_of(origin: str, name: str) -> str | None:
+    """How the monolith says its seam stands; None when it does not say."""
+    try:
+        said = get_json(origin, "/health")
+        return str(said["seams"][name])
+    except (Unobservable, KeyError, TypeError):
+        return None

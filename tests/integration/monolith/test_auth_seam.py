@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +13,12 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import insert
 
-from extracted.chassis.keys import usable
-from extracted.chassis.tokens import TokenVerifier
 from monolith.app import create_app
 from monolith.clock import utc_now
 from monolith.db import open_engine, upgrade
 from monolith.errors import ApiError
 from monolith.models import User
-from monolith.seams.auth import WAIT_S, Arrivals, RemoteTokens
+from monolith.seams.auth import WAIT_S, Arrivals
 from monolith.seams.switch import Switch
 from tests.blog import bearer, settings, sqlite_url
 from tests.integration.chassis.misbehaving import Misbehaving, answer
@@ -129,17 +126,6 @@ def test_tokens_go_on_while_the_service_is_down_also_over_a_restart(stage: Stage
     assert unknown.headers["Retry-After"] == "2"
 
 
-def test_a_user_whose_row_is_on_its_way_is_waited_for(stage: Stage) -> None:
-    blog = stage.blog(stage.issuer().url)
-    blog.switch("remote")
-    writing = threading.Timer(0.2, blog.arrive, [7])
-    writing.start()
-    posted = blog.post(SIGNER.token(7))
-    writing.join()
-    assert posted.status_code == 201
-    assert posted.json["author"] == {"id": 7, "name": "Ann"}
-
-
 def test_while_the_monolith_answers_for_accounts_a_missing_user_is_none(stage: Stage) -> None:
     blog = stage.blog(stage.issuer().url)
     blog.switch("local")
@@ -149,34 +135,53 @@ def test_while_the_monolith_answers_for_accounts_a_missing_user_is_none(stage: S
 
 
 class Time:
-    """A clock that moves when somebody sleeps."""
+    """A clock that moves when somebody sleeps; `then` happens at the third time."""
 
-    def __init__(self) -> None:
-        self.now = 100.0
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        self.now = 0.0
+        self._naps = 0
+        self._then = then
 
     def __call__(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+        self._naps += 1
+        if self._naps == 3:
+            self._then()
 
 
-class AnyKey:
-    def find(self, kid: str) -> Any:
-        return usable({"keys": [SIGNER.jwk()]})[kid]
-
-
-def test_a_row_that_does_not_come_is_a_503_after_two_seconds(stage: Stage) -> None:
-    blog = stage.blog(None)
+def waiting(stage: Stage, blog: Blog, time: Time) -> Arrivals:
     blog.switch("remote")
-    engine, time = open_engine(blog.url), Time()
-    arrivals = Arrivals(Switch(blog.seams_file), engine, clock=time, sleep=time.sleep)
-    tokens = RemoteTokens(TokenVerifier(None, AnyKey()), arrivals)
-    with pytest.raises(ApiError) as caught:
-        tokens.user_id(SIGNER.token(7))
-    assert WAIT_S <= time.now - 100 < WAIT_S + 0.1
-    assert (caught.value.status, caught.value.code) == (503, "user_not_yet_known")
-    assert caught.value.headers == {"Retry-After": "2"}
+    engine = open_engine(blog.url)
+    stage.stack.callback(engine.dispose)
+    return Arrivals(Switch(blog.seams_file), engine, clock=time, sleep=time.sleep)
+
+
+def test_a_user_whose_row_is_on_its_way_is_waited_for(stage: Stage) -> None:
+    blog = stage.blog(None)
+    time = Time(then=lambda: blog.arrive(7))
+    arrivals = waiting(stage, blog, time)
+    arrivals.wait_for(7)
+    assert 0 < time.now < WAIT_S
+    before = time.now
+    arrivals.wait_for(7)
+    assert time.now == before
+
+
+def test_a_row_that_does_not_come_is_waited_for_two_seconds(stage: Stage) -> None:
+    blog, time = stage.blog(None), Time()
+    with pytest.raises(ApiError, match="not known here yet"):
+        waiting(stage, blog, time).wait_for(7)
+    assert WAIT_S <= time.now < WAIT_S + 0.1
+
+
+def test_a_user_who_is_not_known_yet_is_a_503_before_anything_is_done(stage: Stage) -> None:
+    blog = stage.blog(stage.issuer().url)
+    blog.switch("remote")
+    refused = blog.post(SIGNER.token(7))
+    assert told(refused) == (503, "user_not_yet_known")
+    assert refused.headers["Retry-After"] == "2"
     blog.arrive(7)
-    assert tokens.user_id(SIGNER.token(7)) == 7
-    engine.dispose()
+    assert blog.post(SIGNER.token(7)).json["author"] == {"id": 7, "name": "Ann"}

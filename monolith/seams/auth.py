@@ -59,13 +59,11 @@ class Arrivals:
         switch: Switch,
         engine: Engine,
         *,
-        wait_s: float = WAIT_S,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._switch = switch
         self._engine = engine
-        self._wait_s = wait_s
         self._clock = clock
         self._sleep = sleep
 
@@ -73,7 +71,7 @@ class Arrivals:
         """Return when the user's row is here. Raises ApiError 503 when it does not come in time."""
         if self._switch.mode("auth") == "local":
             return
-        give_up = self._clock() + self._wait_s
+        give_up = self._clock() + WAIT_S
         while not self._is_here(user_id):
             if self._clock() >= give_up:
                 raise _not_yet_known()

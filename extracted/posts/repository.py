@@ -1,7 +1,7 @@
 """Posts and comments in SQL: SQLite or PostgreSQL. Each call is one transaction.
 
-Rows are locked in one order by whoever locks several: the author, then posts, then comments by
-their ids. So a rename and a deletion that meet wait for each other, and never both.
+Whoever locks several rows begins with the author's, then posts, then comments: so a rename, a
+writing and a deletion that meet wait for each other, and not in a circle.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, delete, func, insert, select, update
+from sqlalchemy import Row, Table, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
@@ -85,11 +85,8 @@ class SqlPosts:
 
     def remove(self, post_id: int) -> None:
         """See `Repository`. The database takes the comments away."""
-        this, below = posts.c.id == post_id, comments.c.post_id == post_id
         with self._sessions.begin() as session:
-            _lock(session, select(posts.c.id).where(this))
-            _lock(session, select(comments.c.id).where(below).order_by(comments.c.id))
-            session.execute(delete(posts).where(this))
+            session.execute(delete(posts).where(posts.c.id == post_id))
 
     def comments(self, post_id: int, offset: int, limit: int) -> tuple[Sequence[Comment], int]:
         """See `Repository`."""
@@ -145,7 +142,6 @@ def _rename(session: Session, user_id: int, renamed: Renaming) -> None:
     session.execute(told.values(name=renamed.name, named_at=renamed.named_at))
     for table in (posts, comments):
         own = table.c.author_id == user_id
-        _lock(session, select(table.c.id).where(own).order_by(table.c.id))
         session.execute(update(table).where(own).values(author_name=renamed.name))
 
 
@@ -159,15 +155,6 @@ def _locked(
     this = select(authors).where(authors.c.user_id == user_id)
     row = session.execute(this.with_for_update(read=together)).one()
     return Renaming(row.name, row.named_at)
-
-
-def _lock(session: Session, ids: Select[tuple[int]]) -> None:
-    """Lock these rows, in the order of the ids.
-
-    All are fetched: in SQLite a search that is not at its end would keep the transaction at an old
-    state of the database, from which it could not write.
-    """
-    session.scalars(ids.with_for_update()).all()
 
 
 def _inserted(session: Session, table: Table, values: Mapping[str, Any]) -> int:

@@ -1,7 +1,8 @@
 """The databases that posts are kept in, each empty, and what tests look at in them.
 
 In the wire protocol's stand-in (nx-27017, no MongoDB: see tests/mongodb/wire.py) a moment that is
-updated comes back as text. It is read as a moment here, and nothing else is helped.
+updated comes back as text, which is read as a moment here; and an index that has `_id` in it breaks
+inserts, so there are none. Nothing else is helped.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class Site:
         return stack.Ports(
             proxy=self.config.address.port,
             monolith=upstreams["monolith"].origins[0].address.port,
-            image=upstreams["image"].origins[0].address.port,
+            **{name: upstreams[name].origins[0].address.port for name in stack.SERVICES},
             object_store=port("S3_ENDPOINT_URL", DEFAULT.object_store),
             mail_sink=port("SMTP_URL", DEFAULT.mail_sink),
             stripe_double=port("STRIPE_API_BASE", DEFAULT.stripe_double),

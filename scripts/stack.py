@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from scripts.processes import ROOT, ComponentFailedError, Fleet, Program, free_ports
 
 BUCKET = "blog-images"
+SERVICES = ("auth", "posts", "image", "payment")
 MIGRATION_TIMEOUT_S = 120
 
 
@@ -26,7 +27,10 @@ class Ports:
 
     proxy: int = 8000
     monolith: int = 5000
+    auth: int = 3001
+    posts: int = 3002
     image: int = 3003
+    payment: int = 3004
     object_store: int = 9000
     mail_sink: int = 1025
     stripe_double: int = 12111
@@ -59,8 +63,28 @@ def environment(folder: Path, ports: Ports, own: Mapping[str, str]) -> dict[str,
         "SMTP_URL": f"smtp://127.0.0.1:{ports.mail_sink}",
         "MAIL_FROM": "blog@example.org",
         "STRIPE_API_BASE": f"http://127.0.0.1:{ports.stripe_double}",
-        "IMAGE_SERVICE_URL": f"http://127.0.0.1:{ports.image}",
         "SEAMS_FILE": str(folder / "seams.json"),
+        **_services(folder, ports),
+    }
+
+
+def _services(folder: Path, ports: Ports) -> dict[str, str]:
+    """What services need to know of each other and of their own things."""
+    auth = f"http://127.0.0.1:{ports.auth}"
+    return {
+        "AUTH_DATABASE_URL": f"sqlite:///{folder / 'auth.db'}",
+        "POSTS_DATABASE_URL": f"sqlite:///{folder / 'posts.db'}",
+        "PAYMENT_DATABASE_URL": f"sqlite:///{folder / 'payment.db'}",
+        "BROKER_URL": f"sqlite:///{folder / 'events.db'}",
+        "MEMORY_FILE": str(folder / "mailed.db"),
+        "AUTH_SERVICE_URL": auth,
+        "IMAGE_SERVICE_URL": f"http://127.0.0.1:{ports.image}",
+        "SIGNING_KEYS": str(folder / "keys"),
+        "JWKS_URL": f"{auth}/.well-known/jwks.json",
+        "JWKS_CACHE": str(folder / "jwks.json"),
+        # Everybody comes through the proxy, which says for whom it asks.
+        "TRUSTED_PROXY": "127.0.0.1/32",
+        "LOGIN_LIMIT": "60/minute",
     }
 
 
@@ -88,8 +112,8 @@ def write_routes(source: Path, target: Path, ports: Ports) -> None:
     routes = yaml.load(source)
     routes["listen"] = f"127.0.0.1:{ports.proxy}"
     routes.pop("admin", None)
-    routes["upstreams"]["monolith"]["url"] = f"http://127.0.0.1:{ports.monolith}"
-    routes["upstreams"]["image"]["url"] = f"http://127.0.0.1:{ports.image}"
+    for name, upstream in routes["upstreams"].items():
+        upstream["url"] = f"http://127.0.0.1:{getattr(ports, name)}"
     with target.open("w", encoding="utf-8") as file:
         yaml.dump(routes, file)
 

@@ -16,9 +16,11 @@ from rich.console import Console
 from scripts.processes import ComponentFailedError
 from scripts.walking.conductor import Plan, Walk
 from scripts.walking.report import as_json
+from scripts.walking.steps import STEPS
 from scripts.walking.telling import tell
 
 FAILED, BROKEN, INTERRUPTED = 1, 2, 130
+NAMES = ",".join(step.name for step in STEPS)
 EPILOG = """\
 exit codes:
   0  every answer was right, nothing was lost, the step was done
@@ -32,7 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="strangler-walk-"))
-    plan = Plan(given.seconds, given.seed, folder, given.undo, given.uploaders)
+    plan = Plan(
+        *(given.seconds, given.seed, folder, given.undo, given.uploaders),
+        steps=given.steps,
+        undo_each=given.undo_each,
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     keep = True
@@ -72,6 +78,15 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _steps(text: str) -> tuple[str, ...]:
+    """The first so many steps, by the name of the last or all their names."""
+    known = [step.name for step in STEPS]
+    named = text.split(",")
+    if named != known[: len(named)]:
+        raise argparse.ArgumentTypeError(f"{text!r} are not the first of {NAMES}")
+    return tuple(named)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/walk",
@@ -84,7 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, default=50.0, help="of measured traffic, half on each side (50)")
     add("--seed", type=int, default=1, help="for the clients' choices (1)")
     add("--uploaders", type=int, default=6, help="clients that upload large pictures (6)")
-    add("--undo", action="store_true", help="also undo the step under traffic, before the audit")
+    add("--steps", type=_steps, default=("image",), metavar="NAMES", help=f"of {NAMES} (image)")
+    add("--undo", action="store_true", help="undo all steps under traffic, before the audit")
+    add("--undo-each", action="store_true", help="undo each step, and do it again, before the next")
     add("--keep", action="store_true", help="keep the work folder (a failure keeps it anyway)")
     add("--json", type=Path, metavar="FILE", help="write the report there")
     return parser

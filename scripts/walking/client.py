@@ -28,7 +28,10 @@ class WrongAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer, when it was asked for and when it had come, and how to reject it."""
+    """A whole answer, when it was asked for and when it had come, and how to reject it.
+
+    It may be of a copy that is `stale_s` seconds behind.
+    """
 
     kind: str
     phase: str
@@ -39,6 +42,12 @@ class Answer:
     content: bytes
     asked_at: float
     answered_at: float
+    stale_s: float = 0.0
+
+    @property
+    def fresh_at(self) -> float:
+        """What was acknowledged by then, it must show."""
+        return self.asked_at - self.stale_s
 
     def require(self, holds: bool, problem: str) -> None:
         """Raise WrongAnswerError unless the promise holds."""
@@ -74,13 +83,17 @@ class Answer:
 
 @dataclass(slots=True)
 class Scene:
-    """What all clients share: where the blog is, what was promised, what was seen, the phase."""
+    """What all clients share: where the blog is, what was promised, what was seen, the phase.
+
+    While a capability's data is moved, reads may be of a copy that is `stale_s` seconds behind.
+    """
 
     address: str
     journal: Journal
     figures: Figures
     album: list[Photograph]
     phase: str = "start"
+    stale_s: float = 0.0
     clock: Callable[[], float] = time.monotonic
 
 
@@ -143,7 +156,7 @@ class Client:
 
         Raises WrongAnswerError, also when there is no whole answer within TIMEOUT_S.
         """
-        scene, phase = self.scene, self.scene.phase
+        scene, phase, stale_s = self.scene, self.scene.phase, self.scene.stale_s
         request_id = f"walk-{self.name}-{next(self._sent)}"
         sent = {"X-Request-ID": request_id, **(headers or {})}
         if self.token is not None:
@@ -173,6 +186,7 @@ class Client:
             found.content,
             asked_at,
             scene.clock(),
+            stale_s,
         )
         scene.figures.answered(phase, kind, answer.answered_at - asked_at)
         wanted = {status} if isinstance(status, int) else set(status)
@@ -184,7 +198,7 @@ class Client:
         if row is None:
             answer.require(seen is None, "it shows something that no client wrote")
             return
-        options = self.scene.journal.options(row, answer.asked_at, answer.answered_at)
+        options = self.scene.journal.options(row, answer.fresh_at, answer.answered_at)
         if seen is None:
             answer.require(None in options, f"{row.kind} {row.id} was acknowledged and is missing")
             return

@@ -1,5 +1,6 @@
 """The order of a walk: start everything, traffic, measure, step, measure, stop, audit."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from rich.console import Console
 from scripts import stack
 from scripts.processes import ROOT, Fleet, stop_services
 from scripts.walking import photographs, report
+from scripts.walking.audit import Finding
 from scripts.walking.cast import Cast, Part
 from scripts.walking.client import Scene
 from scripts.walking.crew import Crew
@@ -19,22 +21,31 @@ from scripts.walking.figures import Figures
 from scripts.walking.inspection import inspect
 from scripts.walking.journal import Journal
 from scripts.walking.report import AFTER, BEFORE, KINDS, Report, StepRun
-from scripts.walking.steps import run_step
+from scripts.walking.steps import STEPS, StepScript, run_step
 from scripts.walking.telling import Teller
 
 SEEDED_POSTS = 36
 WATCH_S = 0.2
+# What a copy may be behind while a step moves data: the tail looks ten times a second.
+STALE_S = 3.0
+SETTLED_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to walk: seconds of measured traffic, half of them on each side of the step."""
+    """What to walk: seconds of measured traffic, half of them on each side of the first step.
+
+    `steps` are the names of the steps, in order. With `undo` all are undone in the end, the last
+    first; with `undo_each` every step is undone and done again before the next.
+    """
 
     seconds: float
     seed: int
     folder: Path
     undo: bool
     uploaders: int
+    steps: tuple[str, ...] = ("image",)
+    undo_each: bool = False
 
 
 @dataclass(slots=True)
@@ -48,11 +59,15 @@ class Walk:
     figures: Figures = field(default_factory=Figures)
     journal: Journal = field(default_factory=Journal)
     steps: list[StepRun] = field(default_factory=list)
+    _done: set[str] = field(default_factory=set)
 
     def run(self) -> Report:
         """Walk. Raises ComponentFailedError when a part of the blog fails; always stops all."""
         folder = self.plan.folder
+        moves = folder / "moves.yaml"
+        shutil.copyfile(ROOT / "migrations" / "moves.yaml", moves)
         environ = stack.environment(folder, self.ports, stack.new_secrets())
+        environ |= {"STRANGLER_MOVES": str(moves)}
         routes = folder / "strangler.yaml"
         stack.write_routes(ROOT / "strangler.yaml", routes, self.ports)
         with (
@@ -98,7 +113,7 @@ class Walk:
             teller.phase("audit every acknowledged write")
             tokens = [payer.client.token for payer in cast.payers if payer.client.token]
             scene.phase = "audit"
-            findings = list(inspect(scene, environ, self.plan.folder / "mail", tokens))
+            findings = self._audit(scene, environ, tokens)
         finally:
             cast.close()
         return report.build(
@@ -111,6 +126,17 @@ class Walk:
             folder=str(self.plan.folder),
         )
 
+    def _audit(self, scene: Scene, environ: Mapping[str, str], tokens: list[str]) -> list[Finding]:
+        """What is wrong when mails and copies that are on their way have had time to arrive."""
+        moved = [step.name for step in STEPS if step.data and step.name in self._done]
+        until = self.clock() + SETTLED_S
+        while True:
+            mail = self.plan.folder / "mail"
+            findings = list(inspect(scene, environ, mail, tokens, moved))
+            if not findings or self.clock() >= until:
+                return findings
+            time.sleep(WATCH_S)
+
     def _perform(
         self,
         scene: Scene,
@@ -120,7 +146,6 @@ class Walk:
         routes: Path,
         teller: Teller,
     ) -> None:
-        log = fleet.logs / "step_1_image.log"
         with traffic(scene, cast.everyone) as everyone:
 
             def meanwhile(note: str = "") -> None:
@@ -137,23 +162,38 @@ class Walk:
                         measuring.check()
                         time.sleep(WATCH_S)
 
-            def step(way: str) -> bool:
+            def step(script: StepScript, way: str) -> bool:
+                teller.phase(f"{script.path} {way}, while traffic flows")
                 watch_s = min(4.0, max(1.0, self.plan.seconds / 10))
-                scene.phase = f"step {way}"
-                self.steps.append(run_step(way, watch_s, routes, log, environ, meanwhile))
-                return self.steps[-1].exit_code == 0
+                scene.phase = f"step {script.name} {way}"
+                scene.stale_s = STALE_S if script.data else 0.0
+                log = fleet.logs / f"{script.shown}.log"
+                run = run_step(script, way, watch_s, routes, log, environ, meanwhile)
+                scene.stale_s = 0.0
+                self.steps.append(run)
+                change = self._done.add if way == "--execute" else self._done.discard
+                change(script.name)
+                return run.exit_code == 0
+
+            def walk(script: StepScript) -> bool:
+                ways = ["--execute", *(["--undo", "--execute"] if self.plan.undo_each else [])]
+                return all(step(script, way) for way in ways)
 
             teller.phase(f"traffic, with {self.plan.uploaders} clients uploading large pictures")
             measure(BEFORE)
-            teller.phase("scripts/step_1_image.py --execute, while traffic flows")
-            if step("--execute"):
-                teller.phase("the same traffic after the step")
-                measure(AFTER)
+            chosen = [script for script in STEPS if script.name in self.plan.steps]
+            for script in chosen:
+                if not walk(script):
+                    return
+                if script is chosen[0]:
+                    teller.phase("the same traffic after the step")
+                    measure(AFTER)
+            for script in reversed(chosen) if self.plan.undo else ():
+                if not step(script, "--undo"):
+                    return
             if self.plan.undo:
-                teller.phase("scripts/step_1_image.py --undo, while traffic flows")
-                if step("--undo"):
-                    teller.phase("the same traffic after going back")
-                    measure("undone")
+                teller.phase("the same traffic after going back")
+                measure("undone")
             teller.phase("let every client finish")
 
     def _counts(self) -> str:

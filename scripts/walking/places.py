@@ -38,18 +38,18 @@ class Holdings:
     rows: Mapping[str, Rows]
 
 
-def in_the_database(url: str) -> Holdings:
-    """Read the tables."""
+def in_a_database(place: str, url: str, kinds: Iterable[str] = TABLES) -> Holdings:
+    """Read the tables of these kinds."""
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
             rows: dict[str, Rows] = {
-                kind: [dict(row) for row in connection.execute(text(query)).mappings()]
-                for kind, query in TABLES.items()
+                kind: [dict(row) for row in connection.execute(text(TABLES[kind])).mappings()]
+                for kind in kinds
             }
     finally:
         engine.dispose()
-    return Holdings("database", rows)
+    return Holdings(place, rows)
 
 
 def through_the_proxy(client: Client, journal: Journal, tokens: Iterable[str]) -> Holdings:

@@ -73,7 +73,7 @@ class Reader:
         def unseen(row: Row) -> bool:
             return row.parent is not None and row.parent.id == post_id and row.id not in shown
 
-        for row in journal.alive("comment", answer.asked_at, unseen):
+        for row in journal.alive("comment", answer.fresh_at, unseen):
             self.client.require_promised(answer, row, None)
 
     def _meet(self, user_id: int) -> None:
@@ -83,7 +83,7 @@ class Reader:
     def _require_author(self, answer: Answer, seen: Facts) -> None:
         row = self.client.scene.journal.find("user", seen["id"])
         if row is not None:
-            names = row.options(answer.asked_at, answer.answered_at)
+            names = row.options(answer.fresh_at, answer.answered_at)
             fits = any(each and each["name"] == seen["name"] for each in names)
             told = f"user {seen['id']} is called {seen['name']!r}, not one of {names}"
             answer.require(fits, told)
@@ -150,7 +150,7 @@ def list_posts(client: Client) -> list[Facts]:
     def unseen(row: Row) -> bool:
         return row.id not in ids and (not ids or row.id > ids[-1])
 
-    for row in journal.alive("post", answer.asked_at, unseen):
+    for row in journal.alive("post", answer.fresh_at, unseen):
         client.require_promised(answer, row, None)
     return posts
 

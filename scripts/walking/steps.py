@@ -1,27 +1,64 @@
-"""Runs a step script as a user would: as a command, with the site's environment, to its end."""
+"""Runs step scripts as a user would: as commands, with the site's environment, to their ends."""
 
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.processes import ROOT, last_lines, stop_group
 from scripts.walking.report import StepRun
 
-SCRIPT = "scripts/step_1_image.py"
 TIMEOUT_S = 300.0
 POLL_S = 0.2
 # Evidence for a rehearsal: enough to fall back from a service that fails, in seconds instead of
 # the hours that the defaults take.
-REHEARSAL = (
-    *("--percents", "25,50", "--patience-s", "90", "--samples", "12"),
-    *("--min-requests", "30", "--min-uploads", "2", "--extra-errors", "10%", "--p99-floor-s", "2"),
+JUDGED = ("--patience-s", "90", "--p99-floor-s", "2")
+WITH_DATA = (
+    *(*JUDGED, "--extra-errors", "25%", "--min-requests", "8", "--min-writes", "1"),
+    *("--copy-within-s", "60"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StepScript:
+    """A step: its script, and the options of its rehearsal. `data`: it moves tables along."""
+
+    name: str
+    path: str
+    rehearsal: tuple[str, ...]
+    data: bool = True
+
+    @property
+    def shown(self) -> str:
+        """The script's name without its folder."""
+        return Path(self.path).name
+
+
+STEPS = (
+    StepScript(
+        "image",
+        "scripts/step_1_image.py",
+        (
+            *(*JUDGED, "--extra-errors", "10%", "--percents", "25,50", "--samples", "12"),
+            *("--min-requests", "30", "--min-uploads", "2"),
+        ),
+        data=False,
+    ),
+    StepScript(
+        "auth", "scripts/step_2_auth.py", (*WITH_DATA, "--percents", "25,50", "--samples", "3")
+    ),
+    StepScript(
+        "posts", "scripts/step_3_posts.py", (*WITH_DATA, "--percents", "25,50", "--samples", "9")
+    ),
+    StepScript("payment", "scripts/step_4_payment.py", (*WITH_DATA, "--samples", "3")),
 )
 
 
 def run_step(
+    script: StepScript,
     way: str,
     watch_s: float,
     routes: Path,
@@ -34,8 +71,8 @@ def run_step(
     The step watches for `watch_s` seconds after each of its parts.
     What `meanwhile` raises stops the script, with SIGTERM, before it goes on its way.
     """
-    options = (*REHEARSAL, "--watch-s", str(watch_s)) if way == "--execute" else ()
-    command = (sys.executable, "-P", SCRIPT, way, "-c", str(routes), *options)
+    options = (*script.rehearsal, "--watch-s", str(watch_s)) if way == "--execute" else ()
+    command = (sys.executable, "-P", script.path, way, "-c", str(routes), *options)
     began = time.monotonic()
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -58,7 +95,7 @@ def run_step(
         if process.poll() is None:
             stop_group(process, 30)
     seconds = time.monotonic() - began
-    arguments = f"{Path(SCRIPT).name} {way}"
+    arguments = f"{script.shown} {way}"
     return StepRun(arguments, int(process.returncode), seconds, last_lines(log))
 
 

@@ -5,7 +5,7 @@ from scripts import stack
 from scripts.processes import ROOT
 from strangler_proxy.config import load
 
-PORTS = stack.Ports(1, 2, 3, 4, 5, 6)
+PORTS = stack.Ports(1, 2, 3, 4, 5, 6, 7, 8, 9)
 
 
 def test_an_environment_file_keeps_its_values_and_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_routes_are_copied_for_other_ports_and_stay_the_same(tmp_path: Path) -> 
     stack.write_routes(original, copy, PORTS)
     before, after = load(original), load(copy)
     assert after.address.port == PORTS.proxy
-    assert after.upstreams["monolith"].origins[0].address.port == PORTS.monolith
-    assert after.upstreams["image"].origins[0].address.port == PORTS.image
+    for name in ("monolith", *stack.SERVICES):
+        assert after.upstreams[name].origins[0].address.port == getattr(PORTS, name)
     assert [route.match for route in after.routes] == [route.match for route in before.routes]
-    assert "# Auth: declared without a candidate" in copy.read_text()
+    assert "# Auth: moved by scripts/step_2_auth.py" in copy.read_text()

@@ -1,0 +1,276 @@
+"""A step that carves out a service with its tables: stages, gates and options of all three.
+
+The order is what keeps every write: the service runs, its tables follow the monolith's, both are
+proved alike, some callers read of them, and then the writes are handed over in one moment. Undone,
+they come back with all that was written since.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from scripts import carving
+from scripts.carving import ROOT, Patience, python
+from strangler_proxy.compare import Rules
+from strangler_proxy.config import Upstream
+from strangler_proxy.steps import Gate, Stage, Step
+from strangler_proxy.steps.gates import AnswersCompared, Copied, RowsAlike, Sample
+from strangler_proxy.steps.gates.health import Checkup
+from strangler_proxy.steps.gates.traffic import Unobservable
+from strangler_proxy.steps.http import ask, get_json
+from strangler_proxy.steps.moves import MoveCommands, mover_runs
+from strangler_proxy.steps.options import count, option, percent, percents, positive
+from strangler_proxy.steps.parts import (
+    FinishFirst,
+    HandOver,
+    PlanMove,
+    RunCommand,
+    StartProcess,
+)
+from strangler_proxy.steps.proxy import Proxy
+from strangler_proxy.steps.script import Site, StepError
+
+PAGE, MOST_PAGES = 50, 40
+LOOK_S = 30.0
+MOVES = ROOT / "migrations" / "moves.yaml"
+SET_BY_UP = "give it the value that scripts/up writes into var/env"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a team may set; the defaults are for production."""
+
+    external: str | None = option(
+        None, "the service is run elsewhere, at this URL: do not start it", metavar="URL"
+    )
+    percents: tuple[int, ...] = option(
+        (5, 25, 50), "callers whose reads go to the candidate, before the writes", parse=percents
+    )
+    watch_s: float = option(600.0, "seconds to watch after each flip", parse=positive)
+    patience_s: float = option(
+        3600.0, "seconds that a gate may wait for evidence before the step stops", parse=positive
+    )
+    min_requests: int = option(500, "reads that must be seen in each watch", parse=count)
+    min_writes: int = option(
+        20, "writes of each kind that must be seen after the handover", parse=count
+    )
+    extra_errors: float = option(
+        0.01, "errors a request, above the control's, that are tolerated", parse=percent
+    )
+    p99_factor: float = option(2.0, "tolerated p99, in times of the control's", parse=positive)
+    p99_floor_s: float = option(0.25, "a p99 below this is tolerated anyhow", parse=positive)
+    samples: int = option(50, "answers that are compared before any flip", parse=count)
+    copy_within_s: float = option(
+        24 * 3600.0, "seconds that the first copy of the tables may take", parse=positive
+    )
+
+    @property
+    def patience(self) -> Patience:
+        """How it watches."""
+        return Patience(
+            self.watch_s,
+            self.patience_s,
+            self.extra_errors,
+            self.p99_factor,
+            self.p99_floor_s,
+        )
+
+
+Sampling = Callable[[Site], Iterator[str]]
+"""Yields targets to compare, newest things last if at all. Raises Unobservable."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process of the service beside its requests. One that `stays` is left there by an undo."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stays: bool = False
+
+
+@dataclass(frozen=True)
+class Capability:
+    """What leaves the monolith, and how it is proved.
+
+    `writes` are the routes that the move names: they flip in the moment of the handover, and
+    `seen` are those among them that must be seen behind it. `reads` go over by percent before, and
+    wholly after. `environment` is the service's own, as variables
+    of the site: its name there -> its name here. `first` runs before the service is started.
+    """
+
+    number: int
+    name: str
+    title: str
+    writes: tuple[str, ...]
+    seen: tuple[str, ...]
+    reads: tuple[str, ...]
+    samples: Sampling
+    environment: Mapping[str, str]
+    first: tuple[RunCommand, ...] = ()
+    workers: Callable[[Mapping[str, str]], tuple[Worker, ...]] = lambda _: ()
+    seam: bool = False
+    finishes_events: bool = False
+
+
+def declare(capability: Capability, options: Options, site: Site) -> Step:
+    """The step as it runs on this site. Opens nothing. Raises StepError."""
+    names = (*capability.writes, *capability.reads)
+    control, candidate = carving.sides_of(site, names)
+    environment = {
+        here: carving.variable(there, SET_BY_UP) for here, there in capability.environment.items()
+    }
+    move = _move(capability, site)
+    return Step(
+        capability.name,
+        f"Step {capability.number}: {capability.title}",
+        (
+            carving.standing(site, control),
+            *_prepared(capability, environment),
+            carving.serving(site, capability.name, candidate, options.external, environment),
+            *_workers(capability, options, site, environment),
+            *_copied(capability, options, site, move),
+            _compared(capability, options, site, control, candidate),
+            *_handed_over(capability, options, site, control, move),
+        ),
+    )
+
+
+def _move(capability: Capability, site: Site) -> MoveCommands:
+    moves = Path(os.environ.get("STRANGLER_MOVES") or MOVES).resolve()
+    if not moves.is_file():
+        raise StepError(f"{moves} is not there: STRANGLER_MOVES names the file of moves")
+    for name in ("DATABASE_URL", f"{capability.name.upper()}_DATABASE_URL"):
+        carving.variable(name, "the move reads it")
+    return MoveCommands(capability.name, moves, site.config_path, os.environ)
+
+
+def _prepared(capability: Capability, environment: Mapping[str, str]) -> Iterator[Stage]:
+    schema = python("extracted.chassis.schema", "upgrade", capability.name)
+    tables = RunCommand(
+        f"make the tables of {capability.name}",
+        schema,
+        ROOT,
+        {"DATABASE_URL": environment["DATABASE_URL"]},
+    )
+    for part in (tables, *capability.first):
+        yield Stage(part.does, part)
+
+
+def _workers(
+    capability: Capability, options: Options, site: Site, environment: Mapping[str, str]
+) -> Iterator[Stage]:
+    if options.external:
+        return  # who runs the service elsewhere runs its workers there
+    if capability.finishes_events:
+        sent = _unsent(environment["DATABASE_URL"])
+        yield Stage("events", FinishFirst(f"events of {capability.name}", sent))
+    for worker in capability.workers(environment):
+        part = StartProcess(
+            worker.name,
+            worker.command,
+            site.run_dir,
+            None,
+            ROOT,
+            worker.environment,
+            stays=worker.stays,
+        )
+        yield Stage(worker.name, part)
+
+
+def _unsent(database: str) -> Checkup:
+    """Asks a service's outbox whether anything waits to be sent."""
+
+    def left() -> str | None:
+        asked = subprocess.run(
+            python("extracted.chassis.relay", "--status", "--json"),
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": database},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LOOK_S,
+            check=False,
+        )
+        if asked.returncode != 0:
+            return asked.stderr.strip() or "the outbox cannot be read"
+        events = json.loads(asked.stdout)["events"]
+        return f"{events} wait to be sent" if events else None
+
+    return left
+
+
+def _copied(
+    capability: Capability, options: Options, site: Site, move: MoveCommands
+) -> Iterator[Stage]:
+    yield Stage("plan", PlanMove(move))
+    mover = StartProcess(
+        f"{capability.name}-mover",
+        move.start_command,
+        site.run_dir,
+        lambda: mover_runs(move),
+        ROOT,
+    )
+    yield Stage("copy", mover, (Copied(move, options.copy_within_s), RowsAlike(move)))
+
+
+def _compared(
+    capability: Capability, options: Options, site: Site, control: Upstream, candidate: Upstream
+) -> Stage:
+    rules = {
+        rule
+        for route in carving.routes_of(site, capability.reads or capability.writes)
+        for rule in route.compare.ignore
+    }
+
+    def samples() -> Iterator[Sample]:
+        targets = islice(capability.samples(site), 2 * options.samples)
+        return (Sample("GET", target) for target in targets)
+
+    answers = AnswersCompared(
+        samples,
+        lambda sample: ask(control.direct_url, sample),
+        lambda sample: ask(candidate.direct_url, sample),
+        Rules.parse(sorted(rules)),
+        minimum=options.samples,
+        patience_s=min(options.patience_s, 600.0),
+    )
+    return Stage("answers", None, (answers,))
+
+
+def _handed_over(
+    capability: Capability, options: Options, site: Site, control: Upstream, move: MoveCommands
+) -> Iterator[Stage]:
+    """Reads by percent, the monolith's own calls, the writes, and the reads wholly."""
+    proxy, reads = Proxy(site.config_path), capability.reads
+    least = dict.fromkeys(reads, options.min_requests)
+    writes = dict.fromkeys(capability.seen, options.min_writes)
+    for share in options.percents if reads else ():
+        gate = carving.watch(site, proxy, options.patience, least)
+        yield carving.flipped(reads, share, proxy, gate, f"reads {share}%")
+    if capability.seam:
+        # Before the handover: what comes of the service may be asked for at once behind it.
+        yield Stage("seam", carving.seam_switched(capability.name, control))
+    gates: list[Gate] = [carving.watch(site, proxy, options.patience, writes, {})]
+    yield Stage("writes", HandOver(move), tuple(gates))
+    if reads:
+        gate = carving.watch(site, proxy, options.patience, least)
+        yield carving.flipped(reads, 100, proxy, gate, "reads 100%")
+
+
+def listed_posts(site: Site) -> Iterator[dict[str, Any]]:
+    """The posts that the blog lists, newest first. Raises Unobservable."""
+    for page in range(1, MOST_PAGES + 1):
+        found = get_json(carving.front(site), f"/posts?page={page}&per_page={PAGE}")
+        posts = found.get("posts") if isinstance(found, dict) else None
+        if not isinstance(posts, list):
+            raise Unobservable("GET /posts through the proxy does not list posts")
+        yield from posts
+        if not posts:
+            return

@@ -1,0 +1,71 @@
+#!/bin/sh
+"""exec" "$(dirname "$0")/lib/python" "$0" "$@"
+
+Step 2: carve the auth service out of the monolith, with the table of users. The line above is for
+the shell, which reads it as a command: it makes the project's environment, and runs this file in
+it. Python takes it for the docstring that it is. Importing this module does nothing.
+"""
+
+from collections.abc import Iterator
+
+from scripts import moving
+from scripts.carving import ROOT, python, variable
+from scripts.moving import Capability, Options
+from strangler_proxy.steps import Step
+from strangler_proxy.steps.parts import RunCommand
+from strangler_proxy.steps.script import Script, Site, run_step_script
+
+NOBODY = "/users/2000000000"
+EXAMPLES = """\
+  scripts/step_2_auth.py                        the plan
+  scripts/step_2_auth.py --execute              run it; thresholds for a day's watch on live traffic
+  scripts/step_2_auth.py --execute --watch-s 5 --min-requests 20 --min-writes 1 --samples 5 \\
+      --extra-errors 10% --p99-floor-s 1        the same in a minute, for a rehearsal
+  scripts/step_2_auth.py --status               where it stands
+  scripts/step_2_auth.py --undo                 everything back to the monolith, new users too"""
+
+
+def capability() -> Capability:
+    """The accounts. Raises StepError."""
+    keys = python("extracted.auth.keys", "new", "--dir", variable("SIGNING_KEYS", moving.SET_BY_UP))
+    return Capability(
+        number=2,
+        name="auth",
+        title="the auth service takes over accounts and tokens, with the table users",
+        # A user who has just registered logs in and shows the token at once: that is one side's.
+        writes=("register", "login", "verify", "user-change"),
+        seen=("login", "verify"),
+        reads=("user-read",),
+        samples=_samples,
+        environment={"DATABASE_URL": "AUTH_DATABASE_URL"},
+        first=(RunCommand("make a key to sign tokens with", keys, ROOT),),
+        seam=True,
+    )
+
+
+def _samples(site: Site) -> Iterator[str]:
+    """Every author once, and nobody."""
+    yield NOBODY
+    seen = set()
+    for post in moving.listed_posts(site):
+        user_id = post["author"]["id"]
+        if user_id not in seen:
+            seen.add(user_id)
+            yield f"/users/{user_id}"
+
+
+def declare(options: Options, site: Site) -> Step:
+    """The auth step as it runs on this site. Opens nothing. Raises StepError."""
+    return moving.declare(capability(), options, site)
+
+
+SCRIPT = Script(
+    "auth",
+    "Carve the auth service out of the monolith, behind the running proxy.",
+    EXAMPLES,
+    Options,
+    declare,
+)
+
+if __name__ == "__main__":
+    run_step_script(SCRIPT)

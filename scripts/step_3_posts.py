@@ -1,0 +1,73 @@
+#!/bin/sh
+"""exec" "$(dirname "$0")/lib/python" "$0" "$@"
+
+Step 3: carve the posts service out of the monolith, with posts and comments, and begin to mail by a
+worker. The line above is for the shell, which reads it as a command: it makes the project's
+environment, and runs this file in it. Python takes it for the docstring that it is. Importing this
+module does nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from scripts import moving
+from scripts.carving import python
+from scripts.moving import Capability, Options, Worker
+from strangler_proxy.steps import Step
+from strangler_proxy.steps.script import Script, Site, run_step_script
+
+NOTHING = ("/posts/2000000000", "/comments?post=2000000000", "/posts?page=1000000")
+NEWEST = 10  # may be changed at the very moment when they are compared
+EXAMPLES = """\
+  scripts/step_3_posts.py                       the plan
+  scripts/step_3_posts.py --execute             run it; thresholds for a day's watch on live traffic
+  scripts/step_3_posts.py --execute --watch-s 5 --min-requests 40 --min-writes 1 --samples 12 \\
+      --extra-errors 10% --p99-floor-s 1        the same in a minute, for a rehearsal
+  scripts/step_3_posts.py --status              where it stands
+  scripts/step_3_posts.py --undo                everything back to the monolith, new posts too"""
+
+CAPABILITY = Capability(
+    number=3,
+    name="posts",
+    title="the posts service takes over posts and comments, and a worker the mail about them",
+    writes=("post-create", "post-change", "comment-create"),
+    seen=("post-create", "comment-create"),
+    reads=("posts-list", "post-read", "comments-list"),
+    samples=lambda site: _samples(site),
+    environment={"DATABASE_URL": "POSTS_DATABASE_URL"},
+    workers=lambda environment: _workers(environment),
+    finishes_events=True,
+)
+
+
+def _samples(site: Site) -> Iterator[str]:
+    """What is not there; then posts, each with its comments."""
+    yield from NOTHING
+    for number, post in enumerate(moving.listed_posts(site)):
+        if number >= NEWEST:
+            yield f"/posts/{post['id']}"
+            yield f"/comments?post={post['id']}"
+
+
+def _workers(environment: Mapping[str, str]) -> tuple[Worker, ...]:
+    return (
+        Worker("posts-consumer", python("extracted.posts.consumer"), environment),
+        # What was published is mailed, whoever writes posts meanwhile.
+        Worker("email-worker", python("extracted.email_worker"), stays=True),
+    )
+
+
+def declare(options: Options, site: Site) -> Step:
+    """The posts step as it runs on this site. Opens nothing. Raises StepError."""
+    return moving.declare(CAPABILITY, options, site)
+
+
+SCRIPT = Script(
+    "posts",
+    "Carve the posts service out of the monolith, behind the running proxy.",
+    EXAMPLES,
+    Options,
+    declare,
+)
+
+if __name__ == "__main__":
+    run_step_script(SCRIPT)

@@ -21,7 +21,7 @@ from extracted.payment.charging import (
 )
 from extracted.payment.service import KEY_LIFE, PENDING, UNFINISHED, Order, Payment
 
-ANN = Person(id=1, name="Ann", email="ann@example.org")
+ANN = Person(id=1, name="Ann", email="ann@example.org", language="ko")
 ORDER = Order(1, "key-1", 1999, "usd", "pm_card_visa")
 
 

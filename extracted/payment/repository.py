@@ -43,8 +43,7 @@ class SqlPayments:
             with self._sessions.begin() as session:
                 added = session.connection().execute(insert(payments).values(_written(payment)))
         except IntegrityError:
-            same = (rows.user_id == order.user_id, rows.idempotency_key == order.key)
-            found = self._all(*same)
+            found = self._all(rows.user_id == order.user_id, rows.idempotency_key == order.key)
             if not found:
                 raise  # it was not the key: a fence of a move, for instance
             return found[0], False
@@ -152,14 +151,12 @@ def _person(payer: Person | None) -> dict[str, Any]:
     return {
         "payer_name": payer.name if payer else None,
         "payer_email": payer.email if payer else None,
+        "payer_language": payer.language if payer else None,
     }
 
 
 def _read(row: Row[Any]) -> Payment:
     order = Order(row.user_id, row.idempotency_key, row.amount, row.currency, row.payment_method)
-    payer = None
-    if row.payer_email is not None:
-        payer = Person(id=row.user_id, name=row.payer_name or "", email=row.payer_email)
     return Payment(
         row.id,
         order,
@@ -171,5 +168,13 @@ def _read(row: Row[Any]) -> Payment:
         lease_until=row.lease_until,
         retry_at=row.retry_at,
         finished_at=row.finished_at,
-        payer=payer,
+        payer=_payer(row),
     )
+
+
+def _payer(row: Row[Any]) -> Person | None:
+    """Who pays, if that is known; a moved row does not say in which language."""
+    if row.payer_email is None:
+        return None
+    written = {"language": row.payer_language} if row.payer_language else {}
+    return Person(id=row.user_id, name=row.payer_name or "", email=row.payer_email, **written)

@@ -25,6 +25,7 @@ from extracted.payment.service import (
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 CURRENCY = re.compile(r"[a-z]{3}")
 PAYMENT_METHOD = re.compile(r"[A-Za-z0-9_]{1,100}")
+LANGUAGES = ("en", "ko")  # that receipts are written in
 STATUS = {
     service.IN_PROGRESS: 409,
     service.UNRESOLVED: 409,
@@ -42,7 +43,7 @@ def blueprint(tokens: TokenVerifier, repository: Repository, payments: Payments)
     def pay() -> tuple[Response, int]:
         caller = tokens.require(request)
         order = _order(request, caller.user_id)
-        payment = payments.pay(order, _payer(caller))
+        payment = payments.pay(order, _payer(caller, request))
         return jsonify(_told(payment)), 201
 
     @routes.get("/payments")
@@ -95,11 +96,19 @@ def _order(request: Request, user_id: int) -> Order:
     return Order(user_id, key, amount, currency, method)
 
 
-def _payer(caller: Caller) -> Person:
+def _payer(caller: Caller, request: Request) -> Person:
     """Whom the receipt goes to. A token that leads to nobody's address is of no account."""
     if not caller.email or not 1 <= caller.user_id <= MAX_ID:
         raise unauthorized(INVALID)
-    return Person(id=caller.user_id, name=caller.name, email=caller.email)
+    return Person(
+        id=caller.user_id, name=caller.name, email=caller.email, language=_language(request)
+    )
+
+
+def _language(request: Request) -> str:
+    """The one that the client would rather read: `ko-KR` asks for `ko` (RFC 4647, 3.4)."""
+    wanted = (tag.partition("-")[0].lower() for tag in request.accept_languages.values())
+    return next((each for each in wanted if each in LANGUAGES), LANGUAGES[0])
 
 
 def _told(payment: Payment) -> dict[str, object]:

@@ -9,8 +9,8 @@ from extracted.chassis.outbox import outbox_table
 
 metadata = MetaData()
 
-# The monolith's columns, and three more: who paid, while a payment is unfinished, and when the
-# reconciler asks for it again. `lease_until` is null while nobody is on it.
+# The monolith's columns, and those of who pays, filled while a payment is unfinished, and of when
+# the reconciler asks for it again. `lease_until` is null while nobody is on it.
 payments = Table(
     "payments",
     metadata,
@@ -29,6 +29,7 @@ payments = Table(
     Column("finished_at", UtcTime),
     Column("payer_name", String(100)),
     Column("payer_email", exact_text(254)),
+    Column("payer_language", String(2)),
     Column("retry_at", UtcTime),
     UniqueConstraint("user_id", "idempotency_key", name="uq_payments_user_key"),
     Index("ix_payments_status", "status"),  # the few unfinished among the many

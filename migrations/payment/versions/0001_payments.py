@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("finished_at", moment()),
         sa.Column("payer_name", sa.String(100)),
         sa.Column("payer_email", exact_text(254)),
+        sa.Column("payer_language", sa.String(2)),
         sa.Column("retry_at", moment()),
         sa.UniqueConstraint("user_id", "idempotency_key", name="uq_payments_user_key"),
         sa.Index("ix_payments_status", "status"),

@@ -73,7 +73,7 @@ class Place:
     def lose_answers(self) -> None:
         """As if each process had died between Stripe's answer and its record."""
         self.change(status="pending", stripe_id=None, finished_at=None, refusal=None)
-        self.change(payer_name=ANN["name"], payer_email=ANN["email"])
+        self.change(payer_name=ANN["name"], payer_email=ANN["email"], payer_language="ko")
         engine = open_engine(self.url)
         with engine.begin() as connection:
             connection.execute(outbox.delete())
@@ -135,6 +135,26 @@ def test_a_payment_is_told_of_with_what_the_receipt_needs(place: Place) -> None:
     assert (charge["amount"], charge["currency"]) == (15000, "krw")
 
 
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("ko-KR,ko;q=0.9,en;q=0.8", "ko"),
+        ("en-GB,ko;q=0.5", "en"),
+        ("de,ko;q=0.3", "ko"),
+        ("de", "en"),
+        ("", "en"),
+        ("*", "en"),
+    ],
+)
+def test_the_receipt_is_in_the_language_that_the_client_would_rather_read(
+    place: Place, accepted: str, language: str
+) -> None:
+    headers = bearer(1, **ANN) | {"Idempotency-Key": "k", "Accept-Language": accepted}
+    answer = place.app().test_client().post("/payment", headers=headers, json=ORDER)
+    assert answer.status_code == 201
+    assert [event.payer.language for event in place.events()] == [language]
+
+
 def test_a_declined_card_is_a_402_and_told_of_to_nobody(place: Place) -> None:
     app = place.app()
     method = "pm_card_chargeDeclinedInsufficientFunds"
@@ -186,7 +206,8 @@ def test_an_answer_that_was_lost_for_longer_than_stripe_knows_the_key_is_found_a
     assert (answer.status_code, error_code(answer)) == (409, "payment_unresolved")
     assert place.reconciled() == {"succeeded": 1, "failed": 0, "waiting": 0}
     assert pay(place.app()).status_code == 201
-    assert (len(place.stripe.charges()), len(place.events())) == (1, 1)
+    assert [event.payer for event in place.events()] == [Person(id=1, language="ko", **ANN)]
+    assert len(place.stripe.charges()) == 1
 
 
 @pytest.mark.parametrize(
@@ -226,7 +247,7 @@ def test_a_moved_payment_without_its_payer_is_finished_by_its_clients_repeat(
     app = place.app()
     pay(app)
     place.lose_answers()
-    place.change(payer_name=None, payer_email=None)
+    place.change(payer_name=None, payer_email=None, payer_language=None)
     assert place.reconciled() == {"succeeded": 0, "failed": 0, "waiting": 0}
     assert pay(app).status_code == 201
     assert [event.payer.email for event in place.events()] == [ANN["email"]]

@@ -85,33 +85,41 @@ def _value(found: re.Match[str], values: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Dockerfile:
-    """A Dockerfile's lines, each with those that it goes on in."""
+    """A Dockerfile's instructions, one a line, or those of its last stage alone."""
 
     path: Path
+    lines: tuple[str, ...]
 
-    @property
-    def lines(self) -> list[str]:
-        joined = self.path.read_text("utf-8").replace("\\\n", " ")
-        return [line for line in joined.splitlines() if line and not line.startswith("#")]
+    @classmethod
+    def read(cls, path: Path) -> Dockerfile:
+        """All stages."""
+        joined = path.read_text("utf-8").replace("\\\n", " ")
+        given = (line for line in joined.splitlines() if line and not line.startswith("#"))
+        return cls(path, tuple(given))
+
+    def last_stage(self) -> Dockerfile:
+        """What the image itself is made of."""
+        begins = [number for number, line in enumerate(self.lines) if line.startswith("FROM ")]
+        return Dockerfile(self.path, self.lines[begins[-1] :])
 
     def words(self, instruction: str) -> list[list[str]]:
         """The words after each instruction of this name."""
         return [line.split()[1:] for line in self.lines if line.startswith(f"{instruction} ")]
 
+    def environment(self) -> dict[str, str]:
+        """What ENV sets."""
+        return dict(word.split("=", 1) for words in self.words("ENV") for word in words)
+
     def copies(self) -> Iterator[tuple[list[str], str]]:
-        """What is copied from the checkout: sources and destination, in all stages."""
+        """What is copied from the checkout: sources and destination."""
         for words in self.words("COPY"):
             if not any(word.startswith("--from=") for word in words):
                 *sources, destination = (word for word in words if not word.startswith("--"))
                 yield sources, destination
 
     def lay_out(self, folder: Path) -> None:
-        """Copy what the last stage copies from the checkout into the folder, which is /app."""
-        last = self.path.read_text("utf-8").rpartition("\nFROM ")[2]
-        wanted = [
-            (sources, to) for sources, to in self.copies() if f" {' '.join(sources)} {to}\n" in last
-        ]
-        for sources, destination in wanted:
+        """Copy what the image has from the checkout into the folder, which is its /app."""
+        for sources, destination in self.last_stage().copies():
             for source in sources:
                 _copy(ROOT / source, folder / destination, into=destination.endswith("/"))
 
@@ -126,4 +134,4 @@ def _copy(source: Path, destination: Path, *, into: bool) -> None:
     shutil.copy(source, target)
 
 
-DOCKERFILES = [Dockerfile(path) for path in sorted(DEPLOY.glob("*/Dockerfile"))]
+DOCKERFILES = [Dockerfile.read(path) for path in sorted(DEPLOY.glob("*/Dockerfile"))]

@@ -16,6 +16,7 @@ from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from packaging.requirements import Requirement
@@ -26,6 +27,7 @@ from extracted.auth import keyfolder
 from extracted.chassis.clock import utc_now
 from scripts.processes import ROOT
 from strangler_proxy.config import load
+from strangler_proxy.handover.move import load_moves
 from tests.composition import DEPLOY, Dockerfile, made_secrets, services
 
 STEPS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("scripts/step_*.py"))
@@ -89,15 +91,34 @@ def test_a_step_is_planned_where_steps_are_run(
     script: str, parts: dict[str, Any], tmp_path: Path
 ) -> None:
     image = _image(parts, "steps", tmp_path)
-    arguments = ["-c", str(_routes(tmp_path))]
-    started = f"sys.argv[1:] = {arguments}; runpy.run_path({script!r}, None, '__main__')"
+    arguments = ["-c", str(_site(tmp_path) / "strangler.yaml")]
+    # Python looks in the folder of a script, and not in the current one.
+    started = f"sys.path[0] = 'scripts'; sys.argv[1:] = {arguments}; "
+    started += f"runpy.run_path({script!r}, None, '__main__')"
     done = _run(image, tmp_path, started, _given(parts["steps"], tmp_path))
     assert done.returncode == 0, done.stderr
     assert "nothing was changed" in " ".join(done.stdout.split())
 
 
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("extracted.chassis.schema", ["upgrade", "auth"]),
+        ("extracted.chassis.schema", ["upgrade", "payment"]),
+        ("extracted.auth.keys", ["new", "--dir", "keys"]),
+    ],
+)
+def test_the_commands_that_steps_begin_with_are_there(
+    module: str, arguments: list[str], parts: dict[str, Any], tmp_path: Path
+) -> None:
+    image = _image(parts, "steps", tmp_path)
+    started = f"sys.argv[1:] = {arguments}; runpy.run_module({module!r}, None, '__main__')"
+    done = _run(image, tmp_path, started, {"DATABASE_URL": f"sqlite:///{tmp_path}/made.db"})
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_proxy_serves_the_same_routes_at_the_names_of_the_composition(tmp_path: Path) -> None:
-    file = _routes(tmp_path)
+    file = _site(tmp_path) / "strangler.yaml"
     here, there = load(ROOT / "strangler.yaml"), load(file)
     assert there.routes == here.routes
     assert {str(there.address), str(there.admin)} == {"proxy:8000", "0.0.0.0:8001"}
@@ -106,16 +127,37 @@ def test_the_proxy_serves_the_same_routes_at_the_names_of_the_composition(tmp_pa
     assert "127.0.0.1:" not in file.read_text("utf-8").partition("upstreams:")[2]
 
 
-def _routes(folder: Path) -> Path:
-    """strangler.yaml as the proxy's image has it."""
-    file = folder / "strangler.yaml"
-    edit = ["sed", "-f", DEPLOY / "proxy" / "addresses.sed", ROOT / "strangler.yaml"]
-    file.write_bytes(subprocess.run(edit, capture_output=True, check=True, timeout=10).stdout)
-    return file
+def test_the_same_moves_are_made_with_posts_as_whole_documents(
+    parts: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = _site(tmp_path)
+    routes = [route.name for route in load(folder / "strangler.yaml").routes]
+    moves = load_moves(folder / "moves.yaml", routes).moves
+    assert [move.name for move in moves] == ["auth", "posts", "payment"]
+    for here, there in zip(load_moves(ROOT / "migrations/moves.yaml").moves, moves, strict=True):
+        assert {there.source_env, there.target_env} <= set(parts["steps"]["environment"])
+        assert there.routes == here.routes
+        assert [table.table for table in there.tables] == [table.table for table in here.tables]
+        wanted = [None, None] if there.name == "posts" else [each.columns for each in here.tables]
+        assert [table.columns for table in there.tables] == wanted
+        account = urlsplit(parts[there.name]["environment"]["DATABASE_URL"]).username
+        assert f"{account}@*" in there.writers.candidate
+        assert there.writers.control == ("blog@*",)
+
+
+def _site(folder: Path) -> Path:
+    """The folder /site, as the proxy's image has it."""
+    site = folder / "site"
+    site.mkdir()
+    for edit, source in (("addresses", "strangler.yaml"), ("moves", "migrations/moves.yaml")):
+        command = ["sed", "-f", DEPLOY / "proxy" / f"{edit}.sed", ROOT / source]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=10)
+        (site / Path(source).name).write_bytes(done.stdout)
+    return site
 
 
 def _image(parts: Mapping[str, Any], part: str, folder: Path) -> Dockerfile:
-    image = Dockerfile(ROOT / parts[part]["build"]["dockerfile"])
+    image = Dockerfile.read(ROOT / parts[part]["build"]["dockerfile"])
     image.lay_out(folder)
     return image
 
@@ -137,11 +179,17 @@ def _run(
     return subprocess.run(
         [sys.executable, "-c", WITHOUT.format(absent=_absent(image)) + program],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), **given},
+        env={"PATH": os.environ["PATH"], **_set(image, folder), **given},
         capture_output=True,
         text=True,
         timeout=60,
     )
+
+
+def _set(image: Dockerfile, folder: Path) -> dict[str, str]:
+    """Where the image has Python look for modules, in this folder."""
+    path = image.last_stage().environment().get("PYTHONPATH")
+    return {"PYTHONPATH": path.replace("/app", str(folder))} if path else {}
 
 
 def _absent(image: Dockerfile) -> set[str]:

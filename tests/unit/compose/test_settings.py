@@ -116,7 +116,7 @@ def test_the_seams_of_the_monolith_are_switched_in_the_file_that_steps_write(
 @pytest.mark.parametrize(
     ("variable", "database"),
     [
-        ("BLOG_DATABASE_URL", "monolith"),
+        ("DATABASE_URL", "monolith"),
         ("AUTH_DATABASE_URL", "auth"),
         ("POSTS_DATABASE_URL", "posts"),
         ("PAYMENT_DATABASE_URL", "payment"),

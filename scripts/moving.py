@@ -26,6 +26,7 @@ from strangler_proxy.steps.http import ask, get_json
 from strangler_proxy.steps.moves import MoveCommands, mover_runs
 from strangler_proxy.steps.options import count, option, percent, percents, positive
 from strangler_proxy.steps.parts import (
+    ClearLeftovers,
     FinishFirst,
     HandOver,
     PlanMove,
@@ -217,7 +218,8 @@ def _copied(
         lambda: mover_runs(move),
         ROOT,
     )
-    yield Stage("copy", mover, (Copied(move, options.copy_within_s), RowsAlike(move)))
+    yield Stage("copy", mover, (Copied(move, options.copy_within_s),))
+    yield Stage("leftovers", ClearLeftovers(move), (RowsAlike(move),))
 
 
 def _compared(

@@ -171,9 +171,10 @@ class Walk:
                 run = run_step(script, way, watch_s, routes, log, environ, meanwhile)
                 scene.stale_s = 0.0
                 self.steps.append(run)
-                change = self._done.add if way == "--execute" else self._done.discard
+                done = run.exit_code == 0
+                change = self._done.add if done and way == "--execute" else self._done.discard
                 change(script.name)
-                return run.exit_code == 0
+                return done
 
             def walk(script: StepScript) -> bool:
                 ways = ["--execute", *(["--undo", "--execute"] if self.plan.undo_each else [])]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from strangler_proxy.handover import parts
-from strangler_proxy.handover.claiming import claim_both
+from strangler_proxy.handover.claiming import CLAIM_S, claim_both
 from strangler_proxy.handover.faults import HandoverRefused
 from strangler_proxy.handover.ledger import Ledger
 from strangler_proxy.handover.ownership import ownership_beside, read_ownership
@@ -62,7 +62,7 @@ def compare_and_repair(
             f"a cut-over of {site.move.name} was begun and did not end: run `strangler data start "
             f"{site.move.name}`, which settles it"
         )
-    claim_both(site.source, site.target, site.move.name, 0.0)
+    claim_both(site.source, site.target, site.move.name, CLAIM_S)
     if owned.owner == Owner.CANDIDATE:
         site = site.owned_by(owned.owner)
         site.capture.install()

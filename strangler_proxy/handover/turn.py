@@ -68,6 +68,13 @@ class Turn:
             stop.wait(0.1)
 
 
+def refuse_taken(ledger: Path) -> None:
+    """LedgerLocked while another command has the turn."""
+    turn = Turn(ledger)
+    if turn.taken():
+        raise LedgerLocked(f"{turn_path(ledger)} is held by {turn.holder()}")
+
+
 @contextmanager
 def take_turn(
     ledger: Path,

@@ -17,6 +17,8 @@ from strangler_proxy.steps.step import Interrupted
 LOOK_S = 60.0
 WHOLE_S = 6 * 3600.0
 _TOLD_TO_STOP, _LOCKED = 3, 4
+_SHOWN = 1000
+EXTRA = "extra"
 CONTROL, CANDIDATE = "control", "candidate"
 
 
@@ -50,12 +52,16 @@ class MoveState:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A comparison of all rows; `explained` of those that differ wait to be carried over."""
+    """A comparison of all rows; `explained` of those that differ wait to be carried over.
+
+    `only_extra`: all that differ are rows that the candidate alone has.
+    """
 
     rows: int
     differ: int
     explained: int
     shown: tuple[str, ...] = ()
+    only_extra: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,9 @@ class DataMove(Protocol):
 
     def verify(self) -> Verified:
         """Compare every row of both sides."""
+
+    def repair(self) -> Verified:
+        """Compare, and make the rows that differ as the owner has them; what differs then."""
 
     def hand_over(self, to: str) -> HandedOver:
         """Hand the writes over to that side, or leave everything as it was. Raises Interrupted."""
@@ -140,12 +149,11 @@ class MoveCommands:
 
     def verify(self) -> Verified:
         """See `DataMove`."""
-        told = self._run("verify", within_s=WHOLE_S)
-        shown = tuple(
-            f"{each['table']} {', '.join(each['key'])}: {each['what']}"
-            for each in told["differences"][:3]
-        )
-        return Verified(told["rows"], told["differ"], told["explained_by_waiting_changes"], shown)
+        return self._verified("--show", str(_SHOWN))
+
+    def repair(self) -> Verified:
+        """See `DataMove`."""
+        return self._verified("--repair")
 
     def hand_over(self, to: str) -> HandedOver:
         """See `DataMove`."""
@@ -158,6 +166,18 @@ class MoveCommands:
     def remove(self) -> None:
         """See `DataMove`."""
         self._run("remove", "--yes")
+
+    def _verified(self, *options: str) -> Verified:
+        told = self._run("verify", *options, within_s=WHOLE_S)
+        found = told["differences"]
+        shown = (f"{each['table']} {', '.join(each['key'])}: {each['what']}" for each in found[:3])
+        return Verified(
+            told["rows"],
+            told["differ"],
+            told["explained_by_waiting_changes"],
+            tuple(shown),
+            len(found) == told["differ"] and all(each["what"] == EXTRA for each in found),
+        )
 
     def _call(self, command: str) -> tuple[str, ...]:
         return (*self.command, "data", command, self.name, "-m", str(self.moves))

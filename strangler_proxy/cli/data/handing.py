@@ -137,6 +137,7 @@ def _hand_over(
 ) -> None:
     from strangler_proxy.cli.data.handing_told import Telling, handed_as_json, handed_lines
     from strangler_proxy.handover.takeover import NotReady, Takeover
+    from strangler_proxy.handover.turn import refuse_taken
     from strangler_proxy.handover.way import Owner
 
     ledger = ledger_of(moves, name)
@@ -148,6 +149,8 @@ def _hand_over(
             *(move, ends_of(move), ledger, proxies, Owner(side), wishes, stop),
             *(telling.said, telling.ended),
         )
+        if execute:
+            refuse_taken(ledger)  # whose the tables are is being decided
         _refuse_never(takeover)
         if not execute:
             _plan(takeover, as_json)

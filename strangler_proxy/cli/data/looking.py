@@ -48,7 +48,7 @@ def status(name: MoveArgument, moves: MovesPath = DEFAULT_MOVES, as_json: AsJson
 
 @data.command(
     epilog="Examples:  strangler data verify posts   (also while `start` runs)   "
-    f"strangler data verify posts --repair   (while it does not)\n\n{CODES}"
+    f"strangler data verify posts --repair   (it stands aside meanwhile)\n\n{CODES}"
 )
 def verify(
     name: MoveArgument,
@@ -98,14 +98,14 @@ def _repaired(move: "Move", ledger: Path) -> "Report":
     from strangler_proxy.cli.data.told import counting
     from strangler_proxy.handover.comparing import compare_and_repair
     from strangler_proxy.handover.counted import counted
-    from strangler_proxy.handover.ledger import open_ledger
     from strangler_proxy.handover.site import open_site
+    from strangler_proxy.handover.turn import take_turn
 
     def told(report: "Report") -> None:
         typer.echo(f"copying again what differs: {counted(report.total)}", err=True)
 
     with (
-        open_ledger(ledger, "verify --repair") as held,
+        take_turn(ledger, "verify --repair") as held,
         open_site(move, ends_of(move)) as site,
         counting() as progress,
     ):

@@ -1,13 +1,14 @@
 """The parts: changes to the world that a step makes, and takes back."""
 
 from strangler_proxy.steps.parts.command import RunCommand
-from strangler_proxy.steps.parts.data import HandOver, PlanMove
+from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove
 from strangler_proxy.steps.parts.finishing import FinishFirst
 from strangler_proxy.steps.parts.flip import FlipRoutes
 from strangler_proxy.steps.parts.process import StartProcess
 from strangler_proxy.steps.parts.seam import SwitchSeam
 
 __all__ = [
+    "ClearLeftovers",
     "FinishFirst",
     "FlipRoutes",
     "HandOver",

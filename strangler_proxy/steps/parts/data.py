@@ -1,8 +1,8 @@
 """The data of a capability, moved: what a step does of it, and how it is taken back.
 
-Its parts in order: `PlanMove`, a `StartProcess` of the mover, and, when what was copied is proved,
-`HandOver`. Undone in reverse, every write made since is kept: the rollback brings them back, the
-mover ends, and what was made in the databases goes.
+Its parts in order: `PlanMove`, a `StartProcess` of the mover, `ClearLeftovers`, and, when what was
+copied is proved, `HandOver`. Undone in reverse, every write made since is kept: the rollback brings
+them back, the mover ends, and what was made in the databases goes.
 """
 
 from dataclasses import dataclass
@@ -66,6 +66,52 @@ class PlanMove:
 
 
 @dataclass(frozen=True)
+class ClearLeftovers:
+    """Takes away rows that an earlier attempt has left at the candidate, if nothing else differs.
+
+    They were the candidate's when that was undone, and the control has deleted them since. Whatever
+    else differs stays as it is, for a gate to find.
+    """
+
+    move: DataMove
+    family: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The part's name in the ledger."""
+        return f"clear leftovers of {self.move.name}"
+
+    @property
+    def forward(self) -> str:
+        """What executing does, for the plan."""
+        return f"delete rows of {self.move.name} that an earlier attempt left at the candidate"
+
+    @property
+    def back(self) -> str:
+        """What undoing does, for the plan."""
+        return "nothing: the control never had them"
+
+    def prepare(self) -> Facts:
+        """There is nothing to note."""
+        return {}
+
+    def execute(self, facts: Facts, pace: Pace) -> None:
+        """Look for them, and repair."""
+        try:
+            if self.move.verify().only_extra:
+                self.move.repair()
+        except MoveFailed as fault:
+            raise PartFailed(f"leftovers of {self.move.name}: {fault}") from fault
+
+    def undo(self, facts: Facts, pace: Pace) -> None:
+        """Nothing."""
+
+    def holds(self, facts: Facts) -> bool:
+        """Nobody can bring them back: the candidate's tables are shut."""
+        return True
+
+
+@dataclass(frozen=True)
 class HandOver:
     """Cuts the writes over to the candidate's tables, and back with every write made since.
 
@@ -103,9 +149,18 @@ class HandOver:
         self._hand_over(CANDIDATE, pace)
 
     def undo(self, facts: Facts, pace: Pace) -> None:
-        """Roll back, unless the tables were the candidate's before."""
-        if facts["owner"] == CONTROL and self._owner() == CANDIDATE:
+        """Roll back, unless the tables were the candidate's before.
+
+        Asked for also where the control has them: a cut-over of a run that was killed may be at
+        work, and is waited for.
+        """
+        if facts["owner"] != CONTROL:
+            return
+        try:
             self._hand_over(CONTROL, pace)
+        except PartFailed:
+            if self._owner() != CONTROL:
+                raise
 
     def holds(self, facts: Facts) -> bool:
         """Whether the tables are still the candidate's."""

@@ -315,8 +315,12 @@ def test_rows_are_repaired_from_the_owner_whoever_it_is(notes: Notes) -> None:
     found = notes.run("verify", "notes")
     assert found.returncode == 1
     assert "n: source '0', target '9'" in found.stdout
+    start = notes.start()
     repaired = notes.run("verify", "notes", "--repair")
     assert repaired.returncode == 0, repaired.stdout + repaired.stderr
+    start.event("said", text="standing aside for pid")
+    start.event("said", text="caught up")
+    assert start.stop() == 0
     for side in notes.urls:
         with closing(notes.session(side)) as session:
             assert session.rows("SELECT id, n FROM counters WHERE id IN (3, 4)") == [(3, 5), (4, 0)]

@@ -17,7 +17,7 @@ from strangler_proxy.steps.moves import (
     Verified,
     mover_runs,
 )
-from strangler_proxy.steps.parts.data import HandOver, PlanMove
+from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove
 from strangler_proxy.steps.step import PartFailed, Verdict
 from tests.unit.steps.fakes import FakePace
 
@@ -57,6 +57,10 @@ class FakeMove:
         if self.broken:
             raise MoveFailed(self.broken)
         return self.verified
+
+    def repair(self) -> Verified:
+        self.asked.append("repair")
+        return ALIKE
 
     def hand_over(self, to: str) -> HandedOver:
         self.asked.append(f"to {to}")
@@ -100,7 +104,22 @@ def test_writes_go_over_and_come_back() -> None:
     assert part.holds(facts)
     part.undo(facts, FakePace())
     part.undo(facts, FakePace())
-    assert move.asked == ["to candidate", "to control"]
+    assert move.asked == ["to candidate", "to control", "to control"]
+
+
+def test_a_cut_over_that_a_killed_run_left_at_work_is_waited_for_before_it_is_undone() -> None:
+    move = FakeMove(FOLLOWS, busy=3)
+    HandOver(move).undo({"owner": CONTROL}, FakePace())
+    assert move.now.owner == CONTROL
+    assert move.busy == 0
+
+
+def test_writes_that_were_never_handed_over_have_nothing_to_come_back() -> None:
+    move = FakeMove(FOLLOWS, reasons=["never cut over"] * 3)
+    HandOver(move).undo({"owner": CONTROL}, FakePace())
+    move = FakeMove(replace(FOLLOWS, owner=CANDIDATE), reasons=["a row differs"] * 3)
+    with pytest.raises(PartFailed, match="a row differs"):
+        HandOver(move).undo({"owner": CONTROL}, FakePace())
 
 
 def test_tables_that_were_the_candidates_before_stay_with_it() -> None:
@@ -129,6 +148,24 @@ def test_another_command_at_work_is_waited_for_but_not_for_ever() -> None:
     move = FakeMove(FOLLOWS, busy=5)
     with pytest.raises(PartFailed, match="pid 7 is at work"):
         HandOver(move, busy_s=3.0).execute({"owner": CONTROL}, FakePace())
+
+
+FOUND = [
+    (ALIKE, []),
+    (Verified(1200, 2, 0, only_extra=True), ["repair"]),
+    (Verified(1200, 2, 0, ("notes 7: missing",)), []),
+]
+
+
+@pytest.mark.parametrize(("found", "asked"), FOUND)
+def test_only_rows_that_nothing_but_an_earlier_attempt_explains_are_cleared(
+    found: Verified, asked: list[str]
+) -> None:
+    move = FakeMove(FOLLOWS, verified=found)
+    part = ClearLeftovers(move)
+    part.execute(part.prepare(), FakePace())
+    part.undo({}, FakePace())
+    assert move.asked == asked
 
 
 @pytest.mark.parametrize("act", ["prepare", "holds"])

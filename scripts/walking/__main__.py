@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         *(given.seconds, given.seed, folder, given.undo, given.uploaders),
         steps=given.steps,
         undo_each=given.undo_each,
+        real=given.real,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--steps", type=_steps, default=("image",), metavar="NAMES", help=f"of {NAMES} (image)")
     add("--undo", action="store_true", help="undo all steps under traffic, before the audit")
     add("--undo-each", action="store_true", help="undo each step, and do it again, before the next")
+    add("--real", action="store_true", help="on PostgreSQL, MariaDB and RabbitMQ, not on files")
     add("--keep", action="store_true", help="keep the work folder (a failure keeps it anyway)")
     add("--json", type=Path, metavar="FILE", help="write the report there")
     return parser

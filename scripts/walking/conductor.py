@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -20,6 +20,7 @@ from scripts.walking.crew import Crew
 from scripts.walking.figures import Figures
 from scripts.walking.inspection import inspect
 from scripts.walking.journal import Journal
+from scripts.walking.real import real_servers
 from scripts.walking.report import AFTER, BEFORE, KINDS, Report, StepRun
 from scripts.walking.steps import STEPS, StepScript, run_step
 from scripts.walking.telling import Teller
@@ -36,7 +37,8 @@ class Plan:
     """What to walk: seconds of measured traffic, half of them on each side of the first step.
 
     `steps` are the names of the steps, in order. With `undo` all are undone in the end, the last
-    first; with `undo_each` every step is undone and done again before the next.
+    first; with `undo_each` every step is undone and done again before the next. `real`: on
+    PostgreSQL, MariaDB and RabbitMQ instead of files.
     """
 
     seconds: float
@@ -46,6 +48,7 @@ class Plan:
     uploaders: int
     steps: tuple[str, ...] = ("image",)
     undo_each: bool = False
+    real: bool = False
 
 
 @dataclass(slots=True)
@@ -67,13 +70,14 @@ class Walk:
         moves = folder / "moves.yaml"
         shutil.copyfile(ROOT / "migrations" / "moves.yaml", moves)
         environ = stack.environment(folder, self.ports, stack.new_secrets())
-        environ |= {"STRANGLER_MOVES": str(moves)}
         routes = folder / "strangler.yaml"
         stack.write_routes(ROOT / "strangler.yaml", routes, self.ports)
         with (
+            real_servers() if self.plan.real else nullcontext({}) as places,
             Teller(self.console, self._counts, self.clock) as teller,
             Fleet(folder / "log") as fleet,
         ):
+            environ |= {"STRANGLER_MOVES": str(moves), **places}
             try:
                 self._start(fleet, environ, routes, teller)
                 return self._walk(fleet, environ, routes, teller)

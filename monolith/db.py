@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 from flask import Flask, g
 from sqlalchemy import DateTime, Dialect, Engine, String, Text, create_engine, event
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
@@ -35,7 +35,12 @@ class Base(DeclarativeBase):
 class UtcTime(TypeDecorator[datetime]):
     """An aware UTC moment, stored without zone: three databases disagree about zones, not this."""
 
-    impl = DateTime().with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
+    # To the millisecond everywhere: a move between two of them must not round.
+    impl = (
+        DateTime()
+        .with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
+        .with_variant(postgresql.TIMESTAMP(precision=3), "postgresql")
+    )
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask, g
 from sqlalchemy import DateTime, Dialect, Engine, String, Text, create_engine, event
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
@@ -32,7 +32,12 @@ TABLE_OPTIONS = {
 class UtcTime(TypeDecorator[datetime]):
     """An aware UTC moment, stored without zone: three databases disagree about zones, not this."""
 
-    impl = DateTime().with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
+    # To the millisecond everywhere: a move between two of them must not round.
+    impl = (
+        DateTime()
+        .with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
+        .with_variant(postgresql.TIMESTAMP(precision=3), "postgresql")
+    )
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -73,7 +73,7 @@ class Walk:
         routes = folder / "strangler.yaml"
         stack.write_routes(ROOT / "strangler.yaml", routes, self.ports)
         with (
-            real_servers() if self.plan.real else nullcontext({}) as places,
+            _places(self.plan.real) as places,
             Teller(self.console, self._counts, self.clock) as teller,
             Fleet(folder / "log") as fleet,
         ):
@@ -207,6 +207,11 @@ class Walk:
         return (
             f"{self.figures.requests:,} requests, {failed} failed, {writes:,} writes in the books"
         )
+
+
+def _places(real: bool) -> AbstractContextManager[dict[str, str]]:
+    """Variables that lead away from files."""
+    return real_servers() if real else nullcontext({})
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql
 
 revision = "0001"
 down_revision = None
@@ -25,7 +25,11 @@ def exact_text(length: int) -> sa.types.TypeEngine:
 
 
 def upgrade() -> None:
-    moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
+    moment = (
+        sa.DateTime()
+        .with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
+        .with_variant(postgresql.TIMESTAMP(precision=3), "postgresql")
+    )
     op.create_table(
         "users",
         sa.Column("id", sa.Integer, primary_key=True),

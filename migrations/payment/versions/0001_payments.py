@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql
 
 revision = "0001"
 down_revision = None
@@ -19,7 +19,11 @@ OPTIONS = {
 
 
 def moment() -> sa.types.TypeEngine:
-    return sa.DateTime().with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
+    return (
+        sa.DateTime()
+        .with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
+        .with_variant(postgresql.TIMESTAMP(precision=3), "postgresql")
+    )
 
 
 def exact_text(length: int) -> sa.types.TypeEngine:

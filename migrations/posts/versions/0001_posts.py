@@ -2,11 +2,14 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+MOMENT = sa.DateTime().with_variant(postgresql.TIMESTAMP(precision=3), "postgresql")
 
 AUTOINCREMENT = {"sqlite_autoincrement": True}  # an id of a deleted row is never given out again
 
@@ -20,8 +23,8 @@ def upgrade() -> None:
         sa.Column("title", sa.String(200), nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("image_url", sa.String(200)),
-        sa.Column("created_at", sa.DateTime, nullable=False),
-        sa.Column("updated_at", sa.DateTime, nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("updated_at", MOMENT, nullable=False),
         sa.Index("ix_posts_author_id", "author_id"),
         **AUTOINCREMENT,
     )
@@ -34,7 +37,7 @@ def upgrade() -> None:
         sa.Column("author_id", sa.Integer, nullable=False),
         sa.Column("author_name", sa.String(100), nullable=False),
         sa.Column("body", sa.Text, nullable=False),
-        sa.Column("created_at", sa.DateTime, nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
         sa.Index("ix_comments_post_id", "post_id"),
         sa.Index("ix_comments_author_id", "author_id"),
         **AUTOINCREMENT,
@@ -43,7 +46,7 @@ def upgrade() -> None:
         "authors",
         sa.Column("user_id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("name", sa.String(100), nullable=False),
-        sa.Column("named_at", sa.DateTime, nullable=False),
+        sa.Column("named_at", MOMENT, nullable=False),
     )
     op.create_table(
         "outbox",

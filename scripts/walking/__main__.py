@@ -14,7 +14,8 @@ from typing import Any
 from rich.console import Console
 
 from scripts.processes import ComponentFailedError
-from scripts.walking.conductor import Plan, Walk
+from scripts.walking.conductor import Walk
+from scripts.walking.plan import Plan
 from scripts.walking.report import as_json
 from scripts.walking.steps import STEPS
 from scripts.walking.telling import tell
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         steps=given.steps,
         undo_each=given.undo_each,
         real=given.real,
+        kill=given.kill,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -103,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--steps", type=_steps, default=("image",), metavar="NAMES", help=f"of {NAMES} (image)")
     add("--undo", action="store_true", help="undo all steps under traffic, before the audit")
     add("--undo-each", action="store_true", help="undo each step, and do it again, before the next")
+    add("--kill", action="store_true", help="then kill one part after the other")
     add("--real", action="store_true", help="on PostgreSQL, MariaDB and RabbitMQ, not on files")
     add("--keep", action="store_true", help="keep the work folder (a failure keeps it anyway)")
     add("--json", type=Path, metavar="FILE", help="write the report there")

@@ -88,7 +88,7 @@ class Cast:
         try:
             act()
         except WrongAnswerError as wrong:
-            self._scene.figures.failed(wrong.failure)
+            self._scene.failed(wrong.failure)
 
     def _ordinary(self) -> Iterator[Part]:
         for number in range(READERS):

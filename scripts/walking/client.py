@@ -86,6 +86,7 @@ class Scene:
     """What all clients share: where the blog is, what was promised, what was seen, the phase.
 
     While a capability's data is moved, reads may be of a copy that is `stale_s` seconds behind.
+    While a part is `down`, requests of these kinds may fail.
     """
 
     address: str
@@ -94,7 +95,15 @@ class Scene:
     album: list[Photograph]
     phase: str = "start"
     stale_s: float = 0.0
+    down: Collection[str] = ()
     clock: Callable[[], float] = time.monotonic
+
+    def failed(self, failure: Failure) -> None:
+        """Count a failure, unless what it depends on is down."""
+        if failure.kind in self.down:
+            self.figures.excuse()
+        else:
+            self.figures.failed(failure)
 
 
 class FromAddress(HTTPAdapter):

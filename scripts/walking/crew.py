@@ -27,7 +27,7 @@ class Crew:
                     try:
                         act()
                     except WrongAnswerError as wrong:
-                        self._scene.figures.failed(wrong.failure)
+                        self._scene.failed(wrong.failure)
                     self._stopping.wait(pause_s())
             except BaseException as crash:  # noqa: BLE001 - a thread's fault must reach the conductor
                 self.crashes.append(crash)

@@ -34,6 +34,7 @@ class Figures:
         self._lock = threading.Lock()
         self._latencies_s: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._failures: list[Failure] = []
+        self.excused = 0
 
     def answered(self, phase: str, kind: str, latency_s: float) -> None:
         """Count a request and the time until its answer was complete, or was given up."""
@@ -44,6 +45,11 @@ class Figures:
         """Count a failure of a request that `answered` has counted as well."""
         with self._lock:
             self._failures.append(failure)
+
+    def excuse(self) -> None:
+        """Count a failure that had to be, because a part was down."""
+        with self._lock:
+            self.excused += 1
 
     @property
     def requests(self) -> int:

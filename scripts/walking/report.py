@@ -8,6 +8,7 @@ from typing import Any
 from scripts.walking.audit import Finding
 from scripts.walking.figures import Failure, Figures, percentile
 from scripts.walking.journal import Journal
+from scripts.walking.killing import Death
 
 BEFORE, AFTER = "before", "after"
 REASON = "posts-list"  # the request for whose sake image leaves the monolith
@@ -44,6 +45,7 @@ class Report:
     findings: list[Finding]
     acknowledged: dict[str, int]
     steps: list[StepRun]
+    deaths: list[Death]
     latency: dict[str, dict[str, Latency]]
     uploaders: int
     folder: str
@@ -71,6 +73,7 @@ def build(
     journal: Journal,
     findings: Sequence[Finding],
     steps: Sequence[StepRun],
+    deaths: Sequence[Death] = (),
     *,
     seed: int,
     uploaders: int,
@@ -96,6 +99,7 @@ def build(
         list(findings),
         changes,
         list(steps),
+        list(deaths),
         {kind: phases for kind, phases in by_kind.items() if any(_counted(phases))},
         uploaders,
         folder,

@@ -125,6 +125,9 @@ def _totals(report: Report) -> Table:
     for step in report.steps:
         done = "done" if step.exit_code == 0 else f"exit {step.exit_code}"
         table.add_row(step.arguments, f"{done}, {step.seconds:.0f} s")
+    for death in report.deaths:
+        told = f"back in {death.back_s:.1f} s; {death.excused} of its own requests failed"
+        table.add_row(f"{death.name} killed", told)
     return table
 
 

@@ -5,10 +5,13 @@ from rich.console import Console
 from scripts.walking.audit import Finding
 from scripts.walking.cast import every
 from scripts.walking.figures import Failure
+from scripts.walking.killing import Death
 from scripts.walking.report import Latency, Report, StepRun
 from scripts.walking.telling import Teller, tell
 
 FAST, SLOW = Latency(10, 5.0, 50.0), Latency(10, 20.0, 200.0)
+
+DIED = Death("auth", 12, 1.25)
 
 
 def report(
@@ -17,7 +20,7 @@ def report(
     step = StepRun("step_1_image.py --execute", exit_code, 20.0, "the gate said no")
     latency = {"posts-list": {"before": SLOW, "after": FAST}}
     told = list(failures), list(findings)
-    return Report(7, 20, *told, {"post": 3}, [step], latency, 4, "/somewhere/walk")
+    return Report(7, 20, *told, {"post": 3}, [step], [DIED], latency, 4, "/somewhere/walk")
 
 
 def said(found: Report) -> str:
@@ -31,6 +34,7 @@ def test_a_good_walk_tells_the_reason_for_the_step_with_both_figures() -> None:
     told = said(report())
     assert "200 ms before and is 50 ms after, 4.0 times less" in told
     assert "Every answer was right, and nothing was lost." in told
+    assert "back in 1.2 s; 12 of its own requests failed" in told
 
 
 def test_a_failed_walk_tells_the_request_the_answer_the_id_and_where_the_logs_are() -> None:

@@ -81,6 +81,7 @@ class Reader:
         self._require_author(answer, answer.json("id", "name", "created_at"))
 
     def _require_author(self, answer: Answer, seen: Facts) -> None:
+        answer.require("id" in seen, f"the author is not known: {seen}")
         row = self.client.scene.journal.find("user", seen["id"])
         if row is not None:
             names = row.options(answer.fresh_at, answer.answered_at)

@@ -3,35 +3,43 @@
 Started in the foreground it stays until Ctrl-C; `--detach` leaves it running, and `--status` and
 `--down` find it again by the process ids and start times in var/processes.json. The secrets in
 var/env are made once, and kept, so that tokens and pictures stay good over a restart; what is
-changed there by hand is kept as well.
+changed there by hand is kept as well. What the steps have moved is started again by their own parts
+(scripts/moved.py), and stopped with the rest.
 """
 
 import argparse
 import json
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
-from scripts import stack
+from scripts import moved, stack
 from scripts.processes import (
     ROOT,
     ComponentFailedError,
     Fleet,
     Program,
-    port_is_taken,
     stop_known,
     stop_services,
 )
 from strangler_proxy.config import Config, ConfigError, load
+from strangler_proxy.journal import LedgerError
+from strangler_proxy.steps import script
+from strangler_proxy.steps.parts import StartProcess
 from strangler_proxy.steps.parts.launch import start_time
+from strangler_proxy.steps.script import StepError
+from strangler_proxy.steps.step import PartFailed
 
 FAILED, UNUSABLE = 1, 2
+UNREADABLE = (LedgerError, StepError, json.JSONDecodeError)
 DEFAULT = stack.Ports()
 WATCH_S = 0.5
 STOP_TIMEOUT_S = 15.0
@@ -58,10 +66,11 @@ Try it:
         -F title=Hello -F body='With a picture' -F image=@photograph.jpg
     curl -s http://127.0.0.1:{ports.proxy}/posts
 
-Carve the image service out of it, in a shell with the site's environment:
+Carve services out of it, in a shell with the site's environment:
 
     set -a; . {folder}/env; set +a
     scripts/step_1_image.py                 prints the plan; --execute, --status and --undo act
+    scripts/step_2_auth.py                  then step_3_posts.py and step_4_payment.py
 """
 
 
@@ -108,17 +117,17 @@ class Site:
         stack.write_environment(self.folder / "env", environ)
         return environ
 
-    def needs_image_service(self) -> bool:
-        """Return whether the image step has been executed, and its service must run."""
-        served = any(
-            route.candidate == "image" and route.serve.candidate_percent > 0
-            for route in self.config.routes
-        )
-        try:
-            seams = json.loads((self.folder / "seams.json").read_text("utf-8"))
-        except FileNotFoundError:
-            seams = {}
-        return served or seams.get("image") == "remote"
+    @property
+    def run_dir(self) -> Path:
+        """Where steps keep their ledgers, and the process ids of what they have started."""
+        return self.routes.parent / ".strangler"
+
+    def moved(self, environ: Mapping[str, str]) -> tuple[StartProcess, ...]:
+        """What the steps have moved, and so has to run. Raises one of UNREADABLE."""
+        os.environ.update(environ)  # where steps look for it
+        seen = script.Site(self.config, self.routes, self.run_dir)
+        standing = moved.look(seen, Path(environ["SEAMS_FILE"]))
+        return moved.needed(moved.programs(seen), standing)
 
 
 def bring_up(site: Site, *, detach: bool, say: Callable[[str], None]) -> int:
@@ -139,7 +148,7 @@ def bring_up(site: Site, *, detach: bool, say: Callable[[str], None]) -> int:
         while True:
             fleet.check()
             time.sleep(WATCH_S)
-    except ComponentFailedError as failed:
+    except (ComponentFailedError, PartFailed, *UNREADABLE) as failed:
         say(f"\nup: {failed}")
         _stop(site, fleet, say)
         return FAILED
@@ -152,17 +161,36 @@ def bring_up(site: Site, *, detach: bool, say: Callable[[str], None]) -> int:
 def _start(
     site: Site, fleet: Fleet, environ: Mapping[str, str], say: Callable[[str], None]
 ) -> None:
-    ports = site.ports
-    programs = stack.stand_ins(site.folder, ports, environ)
-    if site.needs_image_service() and not port_is_taken(ports.image):
-        programs.append(stack.image_service(ports, environ))
-    programs.append(stack.monolith(ports, environ))
-    programs.append(stack.proxy(ports, environ, site.routes))
-    for program in programs:
-        if program.name == "monolith":
-            say("preparing the database")
-            stack.migrate(fleet, environ)
+    """Services come before the proxy, which leads to them; who works in silence comes last."""
+    ports, parts = site.ports, site.moved(environ)
+    for program in stack.stand_ins(site.folder, ports, environ):
         _start_one(site, fleet, program, say)
+    for part in parts:
+        if part.service in stack.SERVICES:
+            _start_moved(part, say)
+    say("preparing the database")
+    stack.migrate(fleet, environ)
+    _start_one(site, fleet, stack.monolith(ports, environ), say)
+    _start_one(site, fleet, stack.proxy(ports, environ, site.routes), say)
+    for part in parts:
+        if part.service not in stack.SERVICES:
+            with _told(say):
+                _start_moved(part, say)
+
+
+def _start_moved(part: StartProcess, say: Callable[[str], None]) -> None:
+    say(f"starting {part.service}, which a step has moved out")
+    if not moved.start(part):
+        say(f"{part.service} runs already and is left alone")
+
+
+@contextmanager
+def _told(say: Callable[[str], None]) -> Iterator[None]:
+    """A mover that needs a person stops nobody: the way to help it leads over the running site."""
+    try:
+        yield
+    except PartFailed as failed:
+        say(f"up: {failed}")
 
 
 def _start_one(site: Site, fleet: Fleet, program: Program, say: Callable[[str], None]) -> None:
@@ -184,7 +212,7 @@ def _start_one(site: Site, fleet: Fleet, program: Program, say: Callable[[str], 
 
 def _stop(site: Site, fleet: Fleet, say: Callable[[str], None]) -> None:
     fleet.stop(lambda name: say(f"stopping {name}"))
-    for name in stop_services(site.routes.parent / ".strangler"):
+    for name in stop_services(site.run_dir):
         say(f"stopped {name}, which a step had started")
     site.processes.unlink(missing_ok=True)
 
@@ -194,7 +222,7 @@ def take_down(site: Site, say: Callable[[str], None]) -> int:
     for entry in reversed(_read(site)):
         stopped = stop_known(entry["pid"], entry["started"], STOP_TIMEOUT_S)
         say(f"{'stopped' if stopped else 'was not running:'} {entry['name']}")
-    for name in stop_services(site.routes.parent / ".strangler"):
+    for name in stop_services(site.run_dir):
         say(f"stopped {name}, which a step had started")
     site.processes.unlink(missing_ok=True)
     return 0
@@ -203,8 +231,14 @@ def take_down(site: Site, say: Callable[[str], None]) -> int:
 def tell_status(site: Site, say: Callable[[str], None]) -> int:
     """Say what runs; the exit code is 0 when everything that was started does."""
     known = _known(site)
+    try:
+        moved_out = site.moved(site.kept) if known else ()
+    except UNREADABLE as wrong:
+        say(f"up: {wrong}")
+        return UNUSABLE
+    known += [(part.service, part.pid() is not None) for part in moved_out]
     for name, alive in known:
-        say(f"{name:<14} {'running' if alive else 'has ended'}")
+        say(f"{name:<18} {'running' if alive else 'has ended'}")
     if not known:
         say("nothing is running; scripts/up starts it")
     return 0 if known and all(alive for _, alive in known) else FAILED

@@ -143,8 +143,13 @@ def declare(capability: Capability, options: Options, site: Site) -> Step:
     )
 
 
+def moves_file() -> Path:
+    """The file of moves that this environment names."""
+    return Path(os.environ.get("STRANGLER_MOVES") or MOVES).resolve()
+
+
 def _move(capability: Capability, site: Site) -> MoveCommands:
-    moves = Path(os.environ.get("STRANGLER_MOVES") or MOVES).resolve()
+    moves = moves_file()
     if not moves.is_file():
         raise StepError(f"{moves} is not there: STRANGLER_MOVES names the file of moves")
     for name in ("DATABASE_URL", f"{capability.name.upper()}_DATABASE_URL"):

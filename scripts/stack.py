@@ -161,20 +161,6 @@ def proxy(ports: Ports, environ: Mapping[str, str], routes: Path, *, workers: in
     return Program("proxy", command, dict(environ), ports.proxy, "/health")
 
 
-def image_service(ports: Ports, environ: Mapping[str, str]) -> Program:
-    """Return the image service, as its step would start it."""
-    return Program(
-        "image",
-        (
-            *(sys.executable, "-m", "gunicorn", "-c", "extracted/image/gunicorn.conf.py"),
-            "extracted.image.app:create_app()",
-        ),
-        {**environ, "BIND": f"127.0.0.1:{ports.image}"},
-        ports.image,
-        "/health",
-    )
-
-
 def migrate(fleet: Fleet, environ: Mapping[str, str]) -> None:
     """Bring the blog's database to its newest schema. Raises ComponentFailedError."""
     done = subprocess.run(

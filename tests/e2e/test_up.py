@@ -10,45 +10,9 @@ import pytest
 import requests
 
 from scripts import stack
+from tests.e2e.local import ROOT, Site
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(120)
-
-
-class Site:
-    """A site of its own: other ports than the defaults, data in a folder of the test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ports = stack.Ports.free()
-        self.data = folder / "va r"  # a space, as folders have
-        self.routes = folder / "strangler.yaml"
-        stack.write_routes(ROOT / "strangler.yaml", self.routes, self.ports)
-        stack.write_environment(
-            self.data / "env",
-            {
-                "S3_ENDPOINT_URL": f"http://127.0.0.1:{self.ports.object_store}",
-                "SMTP_URL": f"smtp://127.0.0.1:{self.ports.mail_sink}",
-                "STRIPE_API_BASE": f"http://127.0.0.1:{self.ports.stripe_double}",
-            },
-        )
-
-    def command(self, *arguments: str) -> tuple[str, ...]:
-        return ("scripts/up", "--dir", str(self.data), "-c", str(self.routes), *arguments)
-
-    def up(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.ports.proxy}{path}"
 
 
 @pytest.fixture
@@ -92,6 +56,23 @@ def test_the_environment_file_can_be_sourced_and_serves_the_step_script(site: Si
     )
     assert plan.returncode == 0, plan.stderr
     assert "nothing was changed" in plan.stdout
+
+
+def test_a_service_that_callers_are_sent_to_is_started_before_the_proxy(site: Site) -> None:
+    routes = site.routes.read_text()
+    at = routes.index("- name: image\n")
+    site.routes.write_text(
+        routes[:at] + routes[at:].replace("serve: control", "serve: candidate", 1)
+    )
+    started = site.up("--detach")
+    assert started.returncode == 0, started.stdout
+    names = [line.split()[1] for line in started.stdout.splitlines() if "starting" in line]
+    assert names.index("image,") < names.index("proxy")
+    assert requests.get(site.url("/images/none.jpg"), timeout=10).status_code == 404
+    assert "image              running" in site.up("--status").stdout
+    assert site.up("--down").returncode == 0
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://127.0.0.1:{site.ports.image}/health", timeout=5)
 
 
 def test_a_taken_port_is_told_and_what_was_started_is_stopped(site: Site) -> None:

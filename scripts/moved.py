@@ -1,0 +1,112 @@
+"""What runs beside the monolith, as the steps have left it: services, their workers, and movers.
+
+Routes, seams and the ledgers of moves say what is needed; the step's own parts start it, so that
+the step finds it by its pid file and can take it back. Reads files; only `start` starts something.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts import step_1_image, step_2_auth, step_3_posts, step_4_payment
+from scripts.moving import moves_file
+from strangler_proxy.handover.ledger import ledger_path
+from strangler_proxy.handover.ledger import read_ledger as read_move
+from strangler_proxy.handover.standing import Phase
+from strangler_proxy.handover.standing import standing as move_standing
+from strangler_proxy.steps.ledger import read_ledger as read_step
+from strangler_proxy.steps.options import choose
+from strangler_proxy.steps.pace import RealPace
+from strangler_proxy.steps.parts import StartProcess
+from strangler_proxy.steps.script import Script, Site
+from strangler_proxy.steps.state import fold
+
+SCRIPTS = (step_1_image.SCRIPT, step_2_auth.SCRIPT, step_3_posts.SCRIPT, step_4_payment.SCRIPT)
+CARRIED = (Phase.CAPTURE, Phase.COPY, Phase.TAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Capabilities by how far they are away from the monolith.
+
+    `served`: some callers are sent to the service; `remote`: the monolith asks it; `carried`: a
+    mover is to carry rows over. `started` are programs that a step has started at some time.
+    """
+
+    served: frozenset[str] = frozenset()
+    remote: frozenset[str] = frozenset()
+    carried: frozenset[str] = frozenset()
+    started: frozenset[str] = frozenset()
+
+    def away(self, capability: str) -> bool:
+        """Whether its service is needed."""
+        return capability in self.served | self.remote | self.carried
+
+
+def needed(
+    programs: Mapping[str, Iterable[StartProcess]], standing: Standing
+) -> tuple[StartProcess, ...]:
+    """Choose what has to run, each once, of the programs that a capability's step starts. Pure."""
+    chosen: dict[str, StartProcess] = {}
+    for capability, parts in programs.items():
+        for part in parts:
+            if _is_needed(part, capability, standing):
+                chosen.setdefault(part.service, part)
+    return tuple(chosen.values())
+
+
+def _is_needed(part: StartProcess, capability: str, standing: Standing) -> bool:
+    if part.service == f"{capability}-mover":
+        return capability in standing.carried
+    # What stays after an undo has something to finish still.
+    return standing.away(capability) or (part.stays and part.service in standing.started)
+
+
+def look(site: Site, seams: Path) -> Standing:
+    """Where the routes, the seams and the moves stand. Raises LedgerError, ValueError."""
+    return Standing(
+        frozenset(
+            str(route.candidate)
+            for route in site.config.routes
+            if route.candidate and site.config.serve_of(route).candidate_percent > 0
+        ),
+        frozenset(name for name, mode in _read(seams).items() if mode == "remote"),
+        frozenset(script.name for script in SCRIPTS if _is_carried(script.name)),
+        frozenset(path.stem for path in site.run_dir.glob("*.pid")),
+    )
+
+
+def programs(site: Site) -> dict[str, list[StartProcess]]:
+    """What each capability's step starts, with the site's environment in that of this process.
+
+    A service that its step was told to be run elsewhere is not among them, nor are its workers.
+    Raises StepError, LedgerError.
+    """
+    return {script.name: list(_parts(site, script)) for script in SCRIPTS}
+
+
+def start(part: StartProcess) -> bool:
+    """Start it unless it is well already; False when that was so. Raises PartFailed."""
+    if part.health() is None if part.health else part.pid() is not None:
+        return False
+    part.execute({}, RealPace())
+    return True
+
+
+def _parts(site: Site, script: Script) -> Iterator[StartProcess]:
+    state = fold(read_step(site.run_dir / f"{script.name}.ledger.jsonl"))
+    step = script.declare(choose(script.options, state.options, {}), site)
+    return (part for part in step.parts if isinstance(part, StartProcess))
+
+
+def _is_carried(move: str) -> bool:
+    return move_standing(read_move(ledger_path(moves_file(), move))).phase in CARRIED
+
+
+def _read(seams: Path) -> dict[str, str]:
+    try:
+        modes: dict[str, str] = json.loads(seams.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    return modes

@@ -1,0 +1,57 @@
+"""A site of `scripts/up` for a test: other ports than the defaults, data in the test's folder."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from scripts import stack
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Site:
+    """It is down at first; `up("--detach")` starts it."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.ports = stack.Ports.free()
+        self.data = folder / "va r"  # a space, as folders have
+        self.routes = folder / "strangler.yaml"
+        self.moves = folder / "moves.yaml"
+        self.run_dir = folder / ".strangler"
+        stack.write_routes(ROOT / "strangler.yaml", self.routes, self.ports)
+        shutil.copyfile(ROOT / "migrations" / "moves.yaml", self.moves)
+        stack.write_environment(
+            self.data / "env",
+            {
+                "S3_ENDPOINT_URL": f"http://127.0.0.1:{self.ports.object_store}",
+                "SMTP_URL": f"smtp://127.0.0.1:{self.ports.mail_sink}",
+                "STRIPE_API_BASE": f"http://127.0.0.1:{self.ports.stripe_double}",
+                "STRANGLER_MOVES": str(self.moves),
+                **variables,
+            },
+        )
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a shell has that sources the site's environment."""
+        return stack.read_environment(self.data / "env")
+
+    def command(self, *arguments: str) -> tuple[str, ...]:
+        return ("scripts/up", "--dir", str(self.data), "-c", str(self.routes), *arguments)
+
+    def up(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.ports.proxy}{path}"

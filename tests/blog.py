@@ -20,6 +20,7 @@ from monolith.clock import utc_now
 from monolith.settings import Settings
 
 SECRET = secrets.token_hex(32)
+DAY_S = 86400  # tests make tokens when they are collected, and use them when their turn comes
 NOWHERE = "127.0.0.1:9"  # the discard port: nothing listens there
 PHOTOGRAPHS = (
     "astronaut.png",
@@ -80,7 +81,7 @@ def settings(database_url: str, **more: Any) -> Settings:
     return Settings(**{**values, **more})
 
 
-def token(user_id: int = 1, *, secret: str = SECRET, lives_s: int = 600, **claims: Any) -> str:
+def token(user_id: int = 1, *, secret: str = SECRET, lives_s: int = DAY_S, **claims: Any) -> str:
     """A token as the blog makes them."""
     now = int(utc_now().timestamp())
     told = {"sub": str(user_id), "iat": now, "exp": now + lives_s, **claims}

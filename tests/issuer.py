@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from monolith.clock import utc_now
+from tests.blog import DAY_S
 
 
 class Signer:
@@ -35,7 +36,7 @@ class Signer:
         form = PublicFormat.SubjectPublicKeyInfo
         return self._private.public_key().public_bytes(Encoding.PEM, form).decode()
 
-    def token(self, user_id: int = 1, *, lives_s: int = 600, **header: Any) -> str:
+    def token(self, user_id: int = 1, *, lives_s: int = DAY_S, **header: Any) -> str:
         """A token for the user; `header` replaces what it says of its key."""
         now = int(utc_now().timestamp())
         claims = {"sub": str(user_id), "name": "Ann", "email": "a@b.c", "iat": now}

@@ -79,6 +79,14 @@ def sides_of(site: Site, names: Iterable[str]) -> tuple[Upstream, Upstream]:
     )
 
 
+def upstream(site: Site, name: str) -> Upstream:
+    """The upstream of that name. Raises StepError when strangler.yaml has none."""
+    found = site.config.upstreams.get(name)
+    if found is None:
+        raise StepError(f"{site.config_path} needs an upstream {name!r}")
+    return found
+
+
 def front(site: Site) -> str:
     """The proxy's own address; one that listens everywhere is asked at home."""
     address = site.config.address

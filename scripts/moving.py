@@ -127,7 +127,7 @@ def declare(capability: Capability, options: Options, site: Site) -> Step:
     environment = {
         here: carving.variable(there, SET_BY_UP) for here, there in capability.environment.items()
     }
-    move = _move(capability, site)
+    move = move_of(capability.name, site)
     return Step(
         capability.name,
         f"Step {capability.number}: {capability.title}",
@@ -148,13 +148,14 @@ def moves_file() -> Path:
     return Path(os.environ.get("STRANGLER_MOVES") or MOVES).resolve()
 
 
-def _move(capability: Capability, site: Site) -> MoveCommands:
+def move_of(name: str, site: Site) -> MoveCommands:
+    """A capability's move as it runs on this site. Raises StepError."""
     moves = moves_file()
     if not moves.is_file():
         raise StepError(f"{moves} is not there: STRANGLER_MOVES names the file of moves")
-    for name in ("DATABASE_URL", f"{capability.name.upper()}_DATABASE_URL"):
-        carving.variable(name, "the move reads it")
-    return MoveCommands(capability.name, moves, site.config_path, os.environ)
+    for variable in ("DATABASE_URL", f"{name.upper()}_DATABASE_URL"):
+        carving.variable(variable, "the move reads it")
+    return MoveCommands(name, moves, site.config_path, os.environ)
 
 
 def _prepared(capability: Capability, environment: Mapping[str, str]) -> Iterator[Stage]:
@@ -175,7 +176,7 @@ def _workers(
     if options.external:
         return  # who runs the service elsewhere runs its workers there
     if capability.finishes_events:
-        sent = _unsent(environment["DATABASE_URL"])
+        sent = unsent(environment["DATABASE_URL"])
         yield Stage("events", FinishFirst(f"events of {capability.name}", sent))
     for worker in capability.workers(environment):
         part = StartProcess(
@@ -190,7 +191,7 @@ def _workers(
         yield Stage(worker.name, part)
 
 
-def _unsent(database: str) -> Checkup:
+def unsent(database: str) -> Checkup:
     """Asks a service's outbox whether anything waits to be sent."""
 
     def left() -> str | None:

@@ -165,6 +165,12 @@ class Fleet:
                     f"{self._evidence(each)}"
                 )
 
+    def stop_one(self, name: str) -> None:
+        """Stop a program that is needed no more."""
+        (each,) = (each for each in self.running if each.program.name == name)
+        self.running.remove(each)
+        stop_group(each.process, each.program.stop_timeout_s)
+
     def stop(self, said: Callable[[str], None] = lambda _: None) -> None:
         """Stop everything, the last started first; a program that will not end is killed."""
         while self.running:

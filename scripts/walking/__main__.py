@@ -24,20 +24,25 @@ FAILED, BROKEN, INTERRUPTED = 1, 2, 130
 NAMES = ",".join(step.name for step in STEPS)
 EPILOG = """\
 exit codes:
-  0  every answer was right, nothing was lost, the step was done
-  1  a request failed, a write was lost or repeated, or the step did not come to its end
+  0  every answer was right, nothing was lost, every step was done
+  1  a request failed, a write was lost or repeated, or a step did not come to its end
   2  a part of the blog did not start or died; the end of its log is shown
   130  interrupted"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Walk as the command line says; the exit code is returned."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="strangler-walk-"))
+    there_and_back = tuple(step.name for step in STEPS if step.undoable)
+    steps = given.steps or (there_and_back if given.undo else tuple(step.name for step in STEPS))
+    if given.undo and steps != there_and_back[: len(steps)]:
+        parser.error("--undo: there is no way back from retire; leave it out of --steps")
     plan = Plan(
         *(given.seconds, given.seed, folder, given.undo, given.uploaders),
-        steps=given.steps,
+        steps=steps,
         undo_each=given.undo_each,
         real=given.real,
         kill=given.kill,
@@ -93,8 +98,8 @@ def _steps(text: str) -> tuple[str, ...]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/walk",
-        description="Start the blog behind the proxy, send live traffic, carve the image service"
-        " out of it meanwhile, and audit every write that was acknowledged.",
+        description="Start the blog behind the proxy, send live traffic, carve four services out of"
+        " it meanwhile, retire the monolith, and audit every write that was acknowledged.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -102,8 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, default=50.0, help="of measured traffic, half on each side (50)")
     add("--seed", type=int, default=1, help="for the clients' choices (1)")
     add("--uploaders", type=int, default=6, help="clients that upload large pictures (6)")
-    add("--steps", type=_steps, default=("image",), metavar="NAMES", help=f"of {NAMES} (image)")
-    add("--undo", action="store_true", help="undo all steps under traffic, before the audit")
+    add("--steps", type=_steps, metavar="NAMES", help=f"the first so many of {NAMES} (all)")
+    add("--undo", action="store_true", help="undo all steps under traffic; none is retired")
     add("--undo-each", action="store_true", help="undo each step, and do it again, before the next")
     add("--kill", action="store_true", help="then kill one part after the other")
     add("--real", action="store_true", help="on PostgreSQL, MariaDB and RabbitMQ, not on files")

@@ -118,7 +118,7 @@ class Walk:
         until = self.clock() + SETTLED_S
         while True:
             mail = self.plan.folder / "mail"
-            findings = list(inspect(scene, environ, mail, tokens, moved))
+            findings = list(inspect(scene, environ, mail, tokens, moved, retired="retire" in done))
             if not findings or self.clock() >= until:
                 return findings
             time.sleep(AGAIN_S)

@@ -21,8 +21,13 @@ def inspect(
     mail: Path,
     tokens: list[str],
     moved: Collection[str] = (),
+    *,
+    retired: bool = False,
 ) -> Iterator[Finding]:
-    """Yield every broken promise, place by place; `moved` are capabilities that left with data."""
+    """Yield every broken promise, place by place.
+
+    `moved` are capabilities that left with data; `retired`: nothing is carried back any more.
+    """
     journal = scene.journal
     client = Client(scene, "auditor")
     try:
@@ -31,7 +36,8 @@ def inspect(
         yield Finding("wrong", "proxy", wrong.failure.request, wrong.failure.problem)
     finally:
         client.close()
-    yield from _rows(scene, places.in_a_database("database", environ["DATABASE_URL"]))
+    if not retired:
+        yield from _rows(scene, places.in_a_database("database", environ["DATABASE_URL"]))
     for name in moved:
         url = environ[f"{name.upper()}_DATABASE_URL"]
         yield from _rows(scene, places.in_a_database(f"{name} database", url, OWN[name]))

@@ -56,7 +56,12 @@ class Performance:
             self.teller.phase(f"traffic, with {uploaders} clients uploading large pictures")
             self._measure(BEFORE)
             chosen = [script for script in STEPS if script.name in self.plan.steps]
-            if all(map(self._walk, chosen)) and self._kill_and_go_back(chosen):
+            carved = [script for script in chosen if script.undoable]
+            if (
+                all(map(self._walk, carved))
+                and self._kill_and_go_back(carved)
+                and all(map(self._retire, chosen[len(carved) :]))
+            ):
                 self.teller.phase("let every client finish")
 
     def _walk(self, script: StepScript) -> bool:
@@ -77,6 +82,15 @@ class Performance:
             return False
         self.teller.phase("the same traffic after going back")
         self._measure("undone")
+        return True
+
+    def _retire(self, script: StepScript) -> bool:
+        """For good: the monolith is stopped, and nobody notices."""
+        if not self._step(script, "--execute"):
+            return False
+        self.teller.phase("the monolith is stopped; the same traffic without it")
+        self.fleet.stop_one("monolith")
+        self._measure("retired")
         return True
 
     def _meanwhile(self, note: str = "") -> None:

@@ -24,12 +24,16 @@ WITH_DATA = (
 
 @dataclass(frozen=True, slots=True)
 class StepScript:
-    """A step: its script, and the options of its rehearsal. `data`: it moves tables along."""
+    """A step: its script, and the options of its rehearsal.
+
+    `data`: it moves tables along. One that is not `undoable` comes last.
+    """
 
     name: str
     path: str
     rehearsal: tuple[str, ...]
     data: bool = True
+    undoable: bool = True
 
     @property
     def shown(self) -> str:
@@ -54,6 +58,13 @@ STEPS = (
         "posts", "scripts/step_3_posts.py", (*WITH_DATA, "--percents", "25,50", "--samples", "9")
     ),
     StepScript("payment", "scripts/step_4_payment.py", (*WITH_DATA, "--samples", "3")),
+    StepScript(
+        "retire",
+        "scripts/step_5_retire.py",
+        ("--patience-s", "90", "--min-requests", "40"),
+        data=False,
+        undoable=False,
+    ),
 )
 
 

@@ -4,6 +4,7 @@ from strangler_proxy.config.compose import Compose, Part
 from strangler_proxy.config.edit import (
     PreparedEdit,
     edit_canary,
+    edit_default,
     edit_serve,
     prepare_serve,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Tracing",
     "Upstream",
     "edit_canary",
+    "edit_default",
     "edit_serve",
     "load",
     "parse",

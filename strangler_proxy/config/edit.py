@@ -109,6 +109,24 @@ def edit_canary(path: Path, changes: dict[str, Canary]) -> tuple[Config, Config]
     return _edit(path, refusals, change)
 
 
+def edit_default(path: Path, changes: dict[str, str]) -> tuple[Config, Config]:
+    """Set `default`, as {"default": upstream}; the configurations (before, after) are returned.
+
+    Raises ConfigError when there is no such upstream or the file is bad.
+    """
+
+    def refusals(config: Config) -> Iterator[tuple[str, str]]:
+        for name in changes.values():
+            if name not in config.upstreams:
+                known = ", ".join(config.upstreams)
+                yield "default", f"there is no upstream '{name}'; there are: {known}"
+
+    def change(data: CommentedMap) -> None:
+        data["default"] = changes["default"]
+
+    return _edit(path, refusals, change)
+
+
 def _edit(path: Path, refusals: Refusals, change: Change) -> tuple[Config, Config]:
     path = path.resolve()  # a link is followed, not replaced
     with _locked(path):

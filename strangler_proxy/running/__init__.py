@@ -8,7 +8,7 @@ from strangler_proxy.running.client import (
     WorkerStatus,
 )
 from strangler_proxy.running.counts import Histogram, SideCounts
-from strangler_proxy.running.flip import Flipped, flip, flip_upstreams
+from strangler_proxy.running.flip import Flipped, flip, flip_upstreams, lead_default
 
 __all__ = [
     "Flipped",
@@ -21,4 +21,5 @@ __all__ = [
     "WorkerStatus",
     "flip",
     "flip_upstreams",
+    "lead_default",
 ]

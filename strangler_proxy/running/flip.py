@@ -18,6 +18,7 @@ from strangler_proxy.config import (
     Problem,
     Serve,
     edit_canary,
+    edit_default,
     edit_serve,
     load,
 )
@@ -25,7 +26,8 @@ from strangler_proxy.config.edit import prepare_serve
 from strangler_proxy.running.client import ProxyUnreachable, RunningProxy
 
 Side = Literal["control", "candidate", "canary"] | int
-Value = TypeVar("Value", Serve, Canary)
+Value = TypeVar("Value", Serve, Canary, str)
+Settable = TypeVar("Settable", Serve, Canary)
 Reload = Callable[[], int]
 """Has the file read again; returns its generation once every worker serves it."""
 
@@ -60,6 +62,14 @@ def flip_upstreams(
     proxy = RunningProxy(config_path)
     proxy.status()
     return change_upstreams(config_path, upstreams, percent, sticky, proxy.reload)
+
+
+def lead_default(config_path: Path, upstream: str) -> Flipped[str]:
+    """Let an upstream answer whatever no route names; as `flip`."""
+    proxy = RunningProxy(config_path)
+    proxy.status()
+    changes = {"default": upstream}
+    return _change(config_path, changes, edit_default, lambda it, _: it.default, proxy.reload)
 
 
 def change_routes(
@@ -141,7 +151,7 @@ def _serve(config: Config, name: str, to: Side, sticky: str | None) -> Serve:
     return _valid(Serve, candidate_percent=percent, sticky=key)
 
 
-def _valid(kind: type[Value], **values: object) -> Value:
+def _valid(kind: type[Settable], **values: object) -> Settable:
     """The value, or a ValueError that is a sentence."""
     try:
         return kind.model_validate(values)

@@ -103,6 +103,9 @@ class DataMove(Protocol):
     def remove(self) -> None:
         """Take away what it has made in both databases."""
 
+    def retire(self, drop_tables: bool) -> None:
+        """Leave the control's tables behind for good; safe to repeat."""
+
 
 def mover_runs(move: DataMove) -> str | None:
     """None while a mover is at work; otherwise what is known of that."""
@@ -166,6 +169,11 @@ class MoveCommands:
     def remove(self) -> None:
         """See `DataMove`."""
         self._run("remove", "--yes")
+
+    def retire(self, drop_tables: bool) -> None:
+        """See `DataMove`."""
+        drop = ("--drop-tables",) if drop_tables else ()
+        self._run("retire", "--execute", "--yes", *drop, within_s=WHOLE_S)
 
     def _verified(self, *options: str) -> Verified:
         told = self._run("verify", *options, within_s=WHOLE_S)

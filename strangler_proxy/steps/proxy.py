@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from strangler_proxy.config import ConfigError, load
-from strangler_proxy.running import ProxyUnreachable, RunningProxy, flip
+from strangler_proxy.running import ProxyUnreachable, RunningProxy, flip, lead_default
 from strangler_proxy.steps.gates.traffic import Counts, Unobservable
 from strangler_proxy.steps.parts.flip import FlipFailed, Percents
 
@@ -39,5 +39,19 @@ class Proxy:
         """Edit the file, and return when every worker serves it. Raises FlipFailed."""
         try:
             flip(self.config_path, routes, percent)
+        except (ProxyUnreachable, ConfigError) as fault:
+            raise FlipFailed(str(fault)) from fault
+
+    def default(self) -> str:
+        """Who answers what no route names, by the file. Raises FlipFailed."""
+        try:
+            return load(self.config_path).default
+        except ConfigError as fault:
+            raise FlipFailed(str(fault)) from fault
+
+    def lead_default(self, upstream: str) -> None:
+        """Edit the file, and return when every worker serves it. Raises FlipFailed."""
+        try:
+            lead_default(self.config_path, upstream)
         except (ProxyUnreachable, ConfigError) as fault:
             raise FlipFailed(str(fault)) from fault

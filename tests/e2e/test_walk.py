@@ -12,7 +12,16 @@ pytestmark = [pytest.mark.walk, pytest.mark.timeout(300)]
 
 def test_a_short_walk_loses_nothing_there_and_back_and_leaves_no_process(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    command = ("scripts/walk", "--seconds", "4", "--undo", "--json", str(report))
+    command = (
+        "scripts/walk",
+        "--seconds",
+        "4",
+        "--undo",
+        "--steps",
+        "image",
+        "--json",
+        str(report),
+    )
     done = subprocess.run(
         command,
         cwd=ROOT,

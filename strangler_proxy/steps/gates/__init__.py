@@ -3,6 +3,7 @@
 from strangler_proxy.steps.gates.answers import AnswersCompared, Sample
 from strangler_proxy.steps.gates.data import Copied, RowsAlike
 from strangler_proxy.steps.gates.health import Health
+from strangler_proxy.steps.gates.quiet import NothingReaches
 from strangler_proxy.steps.gates.traffic import Watch
 
-__all__ = ["AnswersCompared", "Copied", "Health", "RowsAlike", "Sample", "Watch"]
+__all__ = ["AnswersCompared", "Copied", "Health", "NothingReaches", "RowsAlike", "Sample", "Watch"]

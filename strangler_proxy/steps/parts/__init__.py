@@ -1,9 +1,9 @@
 """The parts: changes to the world that a step makes, and takes back."""
 
 from strangler_proxy.steps.parts.command import RunCommand
-from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove
+from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove, RetireMove
 from strangler_proxy.steps.parts.finishing import FinishFirst
-from strangler_proxy.steps.parts.flip import FlipRoutes
+from strangler_proxy.steps.parts.flip import FlipRoutes, LeadDefault
 from strangler_proxy.steps.parts.process import StartProcess
 from strangler_proxy.steps.parts.seam import SwitchSeam
 
@@ -12,7 +12,9 @@ __all__ = [
     "FinishFirst",
     "FlipRoutes",
     "HandOver",
+    "LeadDefault",
     "PlanMove",
+    "RetireMove",
     "RunCommand",
     "StartProcess",
     "SwitchSeam",

@@ -79,3 +79,62 @@ class FlipRoutes:
             self.switchboard.flip(routes, percent)
         except FlipFailed as fault:
             raise PartFailed(str(fault)) from fault
+
+
+class Fallback(Protocol):
+    """Who answers what no route names. Both raise FlipFailed."""
+
+    def default(self) -> str:
+        """The upstream that does now."""
+
+    def lead_default(self, upstream: str) -> None:
+        """Return when every worker sends it there."""
+
+
+@dataclass(frozen=True)
+class LeadDefault:
+    """Lets `upstream` answer whatever no route names."""
+
+    upstream: str
+    fallback: Fallback
+    family: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The part's name in the ledger."""
+        return f"lead the rest to {self.upstream}"
+
+    @property
+    def forward(self) -> str:
+        """What executing does, for the plan."""
+        return f"let {self.upstream} answer whatever no route names"
+
+    @property
+    def back(self) -> str:
+        """What undoing does, for the plan."""
+        return "let whoever did it before answer that"
+
+    def prepare(self) -> Facts:
+        """Note who does now."""
+        try:
+            return {"before": self.fallback.default()}
+        except FlipFailed as fault:
+            raise PartFailed(str(fault)) from fault
+
+    def execute(self, facts: Facts, pace: Pace) -> None:
+        """Lead it there."""
+        self._lead(self.upstream)
+
+    def undo(self, facts: Facts, pace: Pace) -> None:
+        """Lead it back."""
+        self._lead(facts["before"])
+
+    def holds(self, facts: Facts) -> bool:
+        """A file stays as it is written: people may have gone further."""
+        return True
+
+    def _lead(self, upstream: str) -> None:
+        try:
+            self.fallback.lead_default(upstream)
+        except FlipFailed as fault:
+            raise PartFailed(str(fault)) from fault

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from strangler_proxy.config import ConfigError, Serve, edit_serve, load
+from strangler_proxy.config import ConfigError, Serve, edit_default, edit_serve, load
 
 NAMES = ("first", "second", "third", "fourth")
 TEXT = """\
@@ -137,3 +137,14 @@ def test_what_callers_are_known_by_survives_a_flip_there_and_back(tmp_path: Path
         route = load(path).route("first")
         assert route is not None
         assert route.serve == Serve(candidate_percent=percent, sticky="cookie:id")
+
+
+def test_the_default_leads_elsewhere_and_nothing_else_does(tmp_path: Path) -> None:
+    path = tmp_path / "strangler.yaml"
+    path.write_text(TEXT)
+    before, after = edit_default(path, {"default": "new"})
+    assert (before.default, after.default) == ("old", "new")
+    assert after.model_copy(update={"default": "old"}) == before
+    assert "# A comment before the first." in path.read_text()
+    with pytest.raises(ConfigError, match="there is no upstream 'nowhere'; there are: old, new"):
+        edit_default(path, {"default": "nowhere"})

@@ -17,7 +17,7 @@ from strangler_proxy.steps.moves import (
     Verified,
     mover_runs,
 )
-from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove
+from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove, RetireMove
 from strangler_proxy.steps.step import PartFailed, Verdict
 from tests.unit.steps.fakes import FakePace
 
@@ -71,6 +71,11 @@ class FakeMove:
             return HandedOver(False, self.reasons.pop(0))
         self.now = replace(self.now, owner=to)
         return HandedOver(True)
+
+    def retire(self, drop_tables: bool) -> None:
+        if self.broken:
+            raise MoveFailed(self.broken)
+        self.asked.append("retire and drop" if drop_tables else "retire")
 
     def remove(self) -> None:
         self.asked.append("remove")
@@ -173,6 +178,21 @@ def test_a_move_that_cannot_be_looked_at_is_told(act: str) -> None:
     part = HandOver(FakeMove(broken="the ledger is damaged"))
     with pytest.raises(PartFailed, match="the ledger is damaged"):
         getattr(part, act)(*([{}] if act == "holds" else []))
+
+
+@pytest.mark.parametrize(("drop", "asked"), [(False, "retire"), (True, "retire and drop")])
+def test_a_move_is_retired_for_good_and_no_undo_claims_otherwise(drop: bool, asked: str) -> None:
+    move = FakeMove(replace(FOLLOWS, owner=CANDIDATE))
+    part = RetireMove(move, drop)
+    part.execute(part.prepare(), FakePace())
+    assert move.asked == [asked]
+    with pytest.raises(PartFailed, match="no way leads back"):
+        part.undo({}, FakePace())
+
+
+def test_tables_that_are_still_the_controls_are_not_retired() -> None:
+    with pytest.raises(PartFailed, match="the control owns the tables of notes"):
+        RetireMove(FakeMove(FOLLOWS)).prepare()
 
 
 COPIES = [

@@ -18,6 +18,8 @@ from scripts import carving
 from scripts.carving import ROOT, Patience, python
 from strangler_proxy.compare import Rules
 from strangler_proxy.config import Upstream
+from strangler_proxy.handover.ledger import ledger_path, read_ledger
+from strangler_proxy.handover.standing import Phase, standing
 from strangler_proxy.steps import Gate, Stage, Step
 from strangler_proxy.steps.gates import AnswersCompared, Copied, RowsAlike, Sample
 from strangler_proxy.steps.gates.health import Checkup
@@ -146,6 +148,14 @@ def declare(capability: Capability, options: Options, site: Site) -> Step:
 def moves_file() -> Path:
     """The file of moves that this environment names."""
     return Path(os.environ.get("STRANGLER_MOVES") or MOVES).resolve()
+
+
+def over(name: str) -> str | None:
+    """Why the step of this capability may be run no more; None while it may."""
+    phase = standing(read_ledger(ledger_path(moves_file(), name))).phase
+    if phase not in (Phase.RETIREMENT, Phase.RETIRED):
+        return None
+    return f"the move of {name} is retired: its step is over, and no way leads back"
 
 
 def move_of(name: str, site: Site) -> MoveCommands:

@@ -65,6 +65,7 @@ SCRIPT = Script(
     EXAMPLES,
     Options,
     declare,
+    over=lambda: moving.over("auth"),
 )
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ SCRIPT = Script(
     EXAMPLES,
     Options,
     declare,
+    over=lambda: moving.over("posts"),
 )
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ SCRIPT = Script(
     EXAMPLES,
     Options,
     declare,
+    over=lambda: moving.over("payment"),
 )
 
 if __name__ == "__main__":

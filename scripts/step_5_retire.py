@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from scripts import carving, moving
 from scripts.carving import ROOT, python
+from strangler_proxy.config import load
 from strangler_proxy.steps import Stage, Step
 from strangler_proxy.steps.gates import Health, NothingReaches, RowsAlike
 from strangler_proxy.steps.gates.health import Checkup
@@ -79,12 +80,29 @@ def declare(options: Options, site: Site) -> Step:
         "retire",
         "Step 5: nothing reaches the monolith any more, and its tables are left behind",
         (
+            Stage("routes", None, (Health("strangler.yaml", _led(site), times=1, name="routes"),)),
             Stage("rest", LeadDefault(REST, proxy), (quiet,)),
             *(Stage(f"{move.name} rows", None, (RowsAlike(move),)) for move in moves),
             Stage("events", None, tuple(_events())),
             *(Stage(move.name, RetireMove(move, options.drop_tables)) for move in moves),
         ),
     )
+
+
+def _led(site: Site) -> Checkup:
+    """Asks strangler.yaml whether a route leads to the monolith still."""
+
+    def left() -> str | None:
+        routes = [
+            route.name
+            for route in load(site.config_path).routes
+            if route.compose is None
+            and route.control == MONOLITH
+            and (route.candidate is None or route.serve.candidate_percent < 100)
+        ]
+        return f"these lead to the monolith: {', '.join(routes)}" if routes else None
+
+    return left
 
 
 def _events() -> Iterator[Health]:

@@ -28,6 +28,7 @@ from strangler_proxy.steps.step import (
     Pace,
     Part,
     PartFailed,
+    StandsStill,
     Step,
     Verdict,
     gate_key,
@@ -87,6 +88,8 @@ class Run:
                     return outcome
         except Interrupted as stop:
             return self._stopped(f"stopped by {stop}", wanted)
+        except StandsStill as fault:
+            return self._stopped(str(fault), wanted)
 
     def _make(self, move: Move, wanted: Direction) -> Outcome | None:
         record = self.ledger.record

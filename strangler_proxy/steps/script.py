@@ -55,7 +55,8 @@ class Site:
 class Script:
     """A step script. `declare` makes the step out of its options, and touches nothing yet.
 
-    `options` is a frozen dataclass made of `option` fields; `declare` may raise StepError.
+    `options` is a frozen dataclass made of `option` fields; `declare` may raise StepError. `over`
+    says why the step may be run in no direction any more, None while it may.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Script:
     examples: str
     options: type[Any]
     declare: Callable[[Any, Site], Step]
+    over: Callable[[], str | None] = lambda: None
 
 
 def run_step_script(script: Script, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -92,6 +94,8 @@ def _act(script: Script, chosen: dict[str, Any], told: Console) -> int:
     path = run_dir / f"{script.name}.ledger.jsonl"
     if wanted not in set(Direction):
         return _tell(script, site, path, chosen, wanted == "status", as_json)
+    if why := script.over():
+        raise StepError(why)
     pace = RealPace()
     with open_ledger(path, wanted) as ledger, stopped_by_signals(pace):
         options = choose(script.options, ledger.state.options, chosen)

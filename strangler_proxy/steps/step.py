@@ -33,6 +33,13 @@ class PartFailed(Exception):
     """A part could not be executed or undone; the message says what, where and what to do."""
 
 
+class StandsStill(Exception):
+    """A part cannot be done now, and what is before it cannot be taken back: the step stands.
+
+    The message says why; the same command tries it again.
+    """
+
+
 class Interrupted(Exception):
     """A person or a supervisor asked the step to stop; it stands where its ledger says."""
 
@@ -71,10 +78,10 @@ class Part(Protocol):
         """What undoing does, for the plan."""
 
     def prepare(self) -> Facts:
-        """Look at what is there now, and change nothing."""
+        """Look at what is there now, and change nothing. Raises as `execute`."""
 
     def execute(self, facts: Facts, pace: Pace) -> None:
-        """Make the change. Raises PartFailed, Interrupted."""
+        """Make the change. Raises PartFailed, StandsStill, Interrupted."""
 
     def undo(self, facts: Facts, pace: Pace) -> None:
         """Make it as it was. Raises PartFailed, Interrupted."""

@@ -32,7 +32,7 @@ class NothingReaches:
     """Passes when no request has reached `upstream` for `seconds`, and `least` have others.
 
     Each route of the proxy is looked at, and what no route names. Who asks the upstream directly
-    is not seen.
+    is not seen. What reaches it within `settle_s` was on its way, and begins the time anew.
     """
 
     upstream: str
@@ -41,6 +41,7 @@ class NothingReaches:
     counts: Callable[[], Counts]
     patience_s: float
     interval_s: float = 1.0
+    settle_s: float = 5.0
     name: str = "quiet"
 
     @property
@@ -50,7 +51,7 @@ class NothingReaches:
 
     def begin(self, pace: Pace) -> "_Listening":
         """Listen from now on."""
-        return _Listening(self, pace, pace.now())
+        return _Listening(self, pace, pace.now(), pace.now() + self.settle_s)
 
 
 @dataclass
@@ -58,6 +59,7 @@ class _Listening:
     gate: NothingReaches
     pace: Pace
     began_at: float
+    settled_at: float
     start: Counts | None = field(default=None)
 
     def look(self) -> Evidence:
@@ -72,6 +74,11 @@ class _Listening:
         before, after = asked(self.start, name), asked(now, name)
         others = _all(now) - _all(self.start) - sum(after.values()) + sum(before.values())
         evidence = judge_quiet(before, after, others, self.gate.least)
+        if evidence.verdict is Verdict.FAILED and self.pace.now() < self.settled_at:
+            self.start, self.began_at = now, self.pace.now()
+            return Evidence(
+                Verdict.INCONCLUSIVE, f"{evidence.text}, begun before", evidence.numbers
+            )
         left = self.gate.seconds - (self.pace.now() - self.began_at)
         if evidence.verdict is Verdict.PASSED and left > 0:
             text = f"{evidence.text}; {left:.0f} s to go"

@@ -5,7 +5,9 @@ copied is proved, `HandOver`. Undone in reverse, every write made since is kept:
 them back, the mover ends, and what was made in the databases goes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from strangler_proxy.steps.moves import (
     CANDIDATE,
@@ -15,7 +17,21 @@ from strangler_proxy.steps.moves import (
     MoveBusy,
     MoveFailed,
 )
-from strangler_proxy.steps.step import Facts, Pace, PartFailed
+from strangler_proxy.steps.step import Facts, Pace, PartFailed, StandsStill
+
+Told = TypeVar("Told")
+
+
+def once_free(act: Callable[[], Told], busy_s: float, pause_s: float, pace: Pace) -> Told:
+    """Do it, after whatever else is at work on the move. Raises MoveBusy past `busy_s`."""
+    deadline = pace.now() + busy_s
+    while True:
+        try:
+            return act()
+        except MoveBusy:
+            if pace.now() >= deadline:
+                raise
+        pace.wait(pause_s)
 
 
 @dataclass(frozen=True)
@@ -178,7 +194,7 @@ class HandOver:
             if number:
                 pace.wait(self.pause_s)
             try:
-                ended = self._once_free(to, pace)
+                ended = once_free(lambda: self.move.hand_over(to), self.busy_s, self.pause_s, pace)
             except MoveFailed as fault:
                 raise PartFailed(f"{self.move.name} was not handed over: {fault}") from fault
             if ended.done:
@@ -188,23 +204,18 @@ class HandOver:
             f"{ended.reason}"
         )
 
-    def _once_free(self, to: str, pace: Pace) -> HandedOver:
-        deadline = pace.now() + self.busy_s
-        while True:
-            try:
-                return self.move.hand_over(to)
-            except MoveBusy:
-                if pace.now() >= deadline:
-                    raise
-            pace.wait(self.pause_s)
-
 
 @dataclass(frozen=True)
 class RetireMove:
-    """Leaves the control's tables behind for good. There is no way back: put it last."""
+    """Leaves the control's tables behind for good. There is no way back: put it last.
+
+    One that cannot be retired now stops the step where it stands, since others may be retired.
+    """
 
     move: DataMove
     drop_tables: bool = False
+    busy_s: float = 600.0
+    pause_s: float = 2.0
     family: str | None = None
 
     @property
@@ -227,17 +238,17 @@ class RetireMove:
         """The tables must be the candidate's."""
         try:
             if self.move.state().owner != CANDIDATE:
-                raise PartFailed(f"the control owns the tables of {self.move.name}")
+                raise StandsStill(f"the control owns the tables of {self.move.name}")
         except MoveFailed as fault:
-            raise PartFailed(f"{self.move.name}: {fault}") from fault
+            raise StandsStill(f"{self.move.name}: {fault}") from fault
         return {}
 
     def execute(self, facts: Facts, pace: Pace) -> None:
         """Retire it; one that is retired stays so."""
         try:
-            self.move.retire(self.drop_tables)
+            once_free(lambda: self.move.retire(self.drop_tables), self.busy_s, self.pause_s, pace)
         except MoveFailed as fault:
-            raise PartFailed(f"{self.move.name} was not retired: {fault}") from fault
+            raise StandsStill(f"{self.move.name} was not retired: {fault}") from fault
 
     def undo(self, facts: Facts, pace: Pace) -> None:
         """Refuse."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
+from strangler_proxy.steps.decision import Direction
+from strangler_proxy.steps.engine import Ending, Outcome, Run
 from strangler_proxy.steps.gates.data import Copied, RowsAlike, judge_copy, judge_rows
+from strangler_proxy.steps.ledger import open_ledger
 from strangler_proxy.steps.moves import (
     CANDIDATE,
     CONTROL,
@@ -18,7 +22,7 @@ from strangler_proxy.steps.moves import (
     mover_runs,
 )
 from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove, RetireMove
-from strangler_proxy.steps.step import PartFailed, Verdict
+from strangler_proxy.steps.step import Evidence, PartFailed, Stage, StandsStill, Step, Verdict
 from tests.unit.steps.fakes import FakePace
 
 FRESH = MoveState(
@@ -27,6 +31,19 @@ FRESH = MoveState(
 )  # fmt: skip
 ALIKE = Verified(1200, 0, 0)
 FOLLOWS = replace(FRESH, begun=True, runs=True, follows=True, rows=1200)
+
+
+class Silent:
+    """A watcher who tells nobody."""
+
+    def acting(self, text: str) -> None:
+        pass
+
+    def looking(self, gate: str, evidence: Evidence) -> None:
+        pass
+
+    def result(self, text: str, verdict: Verdict) -> None:
+        pass
 
 
 @dataclass
@@ -73,6 +90,9 @@ class FakeMove:
         return HandedOver(True)
 
     def retire(self, drop_tables: bool) -> None:
+        if self.busy:
+            self.busy -= 1
+            raise MoveBusy("pid 7 is at work")
         if self.broken:
             raise MoveFailed(self.broken)
         self.asked.append("retire and drop" if drop_tables else "retire")
@@ -191,8 +211,32 @@ def test_a_move_is_retired_for_good_and_no_undo_claims_otherwise(drop: bool, ask
 
 
 def test_tables_that_are_still_the_controls_are_not_retired() -> None:
-    with pytest.raises(PartFailed, match="the control owns the tables of notes"):
+    with pytest.raises(StandsStill, match="the control owns the tables of notes"):
         RetireMove(FakeMove(FOLLOWS)).prepare()
+
+
+def test_a_move_at_work_is_waited_for_before_it_is_retired() -> None:
+    move = FakeMove(replace(FOLLOWS, owner=CANDIDATE), busy=3)
+    RetireMove(move).execute({}, FakePace())
+    assert move.asked == ["retire"]
+
+
+def test_one_that_cannot_be_retired_leaves_the_step_where_it_stands_and_is_retired_later(
+    tmp_path: Path,
+) -> None:
+    moves = [FakeMove(replace(FOLLOWS, owner=CANDIDATE), name=name) for name in ("a", "b")]
+    moves[1].broken = "its database is away"
+    step = Step("end", "The end", tuple(Stage(move.name, RetireMove(move)) for move in moves))
+
+    def run() -> Outcome:
+        with open_ledger(tmp_path / "end.jsonl", "execute") as ledger:
+            return Run(step, ledger, FakePace(), Silent(), {}).to(Direction.EXECUTE)
+
+    stopped = run()
+    assert (stopped.ending, "its database is away" in stopped.text) == (Ending.STOPPED, True)
+    moves[1].broken = ""
+    assert run().ending == Ending.DONE
+    assert [move.asked for move in moves] == [["retire"], ["retire"]]
 
 
 COPIES = [

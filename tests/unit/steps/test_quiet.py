@@ -53,10 +53,24 @@ def test_one_request_fails_it_and_names_the_route() -> None:
     counts, pace = Counting({"list": {OLD: 7, NEW: 1}}), FakePace()
     trial = gate(counts).begin(pace)
     trial.look()
+    pace.wait(6)
     counts.now = {"list": {OLD: 7, NEW: 90}, "(default)": {OLD: 2}}
     failed = trial.look()
     assert failed.verdict == Verdict.FAILED
     assert failed.text == "it was asked: (default) 2 times"
+
+
+def test_what_was_on_its_way_begins_the_time_anew() -> None:
+    counts, pace = Counting({"list": {OLD: 7, NEW: 1}}), FakePace()
+    trial = gate(counts).begin(pace)
+    trial.look()
+    pace.wait(3)
+    counts.now = {"list": {OLD: 8, NEW: 1}}
+    assert trial.look().verdict == Verdict.INCONCLUSIVE
+    counts.now = {"list": {OLD: 8, NEW: 61}}
+    assert "60 s to go" in trial.look().text
+    pace.wait(60)
+    assert trial.look().verdict == Verdict.PASSED
 
 
 def test_too_little_traffic_proves_nothing() -> None:

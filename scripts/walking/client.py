@@ -86,7 +86,8 @@ class Scene:
     """What all clients share: where the blog is, what was promised, what was seen, the phase.
 
     While a capability's data is moved, reads may be of a copy that is `stale_s` seconds behind.
-    While a part is `down`, requests of these kinds may fail.
+    While a part is `down`, requests of these kinds may fail. With `others_write` the blog may show
+    what no client here wrote.
     """
 
     address: str
@@ -96,6 +97,7 @@ class Scene:
     phase: str = "start"
     stale_s: float = 0.0
     down: Collection[str] = ()
+    others_write: bool = False
     clock: Callable[[], float] = time.monotonic
 
     def failed(self, failure: Failure) -> None:
@@ -205,7 +207,8 @@ class Client:
     def require_promised(self, answer: Answer, row: Row | None, seen: Facts | None) -> None:
         """Raise unless an answer says of a row what the clients were promised at that moment."""
         if row is None:
-            answer.require(seen is None, "it shows something that no client wrote")
+            known = seen is None or self.scene.others_write
+            answer.require(known, "it shows something that no client wrote")
             return
         options = self.scene.journal.options(row, answer.fresh_at, answer.answered_at)
         if seen is None:

@@ -6,6 +6,7 @@ import requests
 from tests.bad_files import bad_files
 from tests.blog import decoded, photograph
 from tests.e2e.acceptance.conftest import Account, Blog
+from tests.wire_tools.proxy import until
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +159,12 @@ def test_a_new_name_shows_on_old_posts(blog: Blog) -> None:
     account = blog.account("Old")
     post_id = post(blog, account).json()["id"]
     blog.ask("PATCH", f"/users/{account.id}", json={"name": "New"}, headers=account.headers)
-    assert blog.ask("GET", f"/posts/{post_id}").json()["author"]["name"] == "New"
+
+    def shown() -> bool:
+        return blog.ask("GET", f"/posts/{post_id}").json()["author"]["name"] == "New"
+
+    # Where accounts and posts are two services, the name is a copy that an event refreshes.
+    until(shown, "the new name is shown", 10)
 
 
 def test_the_author_is_mailed(blog: Blog) -> None:

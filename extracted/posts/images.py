@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from extracted.chassis.breaker import Breaker
 from extracted.chassis.client import ServiceClient
 from extracted.posts.asking import Asked
 
 # A large picture takes a second of CPU, and may wait for a busy worker before that.
 TIMEOUT_S = 30.0
+# People wait for their post: whoever comes so long after a failure finds out whether it is back.
+LEFT_ALONE_S = 5.0
 
 
 class Images:
     """The image service at `url`, behind a breaker of its own."""
 
     def __init__(self, url: str) -> None:
-        self._client = ServiceClient(url, timeout_s=TIMEOUT_S)
+        breaker = Breaker("The image service", open_s=LEFT_ALONE_S)
+        self._client = ServiceClient(url, timeout_s=TIMEOUT_S, breaker=breaker)
         self._service = Asked(
             self._client,
             "image_service_unavailable",

@@ -31,12 +31,14 @@ ACCOUNTS = frozenset({"register", "login", "verify", "user-read", "user-change"}
 class Victim:
     """A part by its name, the requests that may fail without it, and how it shows that it is back.
 
-    `probe` is a path and the status that a living service answers; None: it has no address.
+    `probe` is a path and the status that a living service answers; None: it has no address. Those
+    who depend on it may leave it alone for `well_s` more: requests under way end, breakers close.
     """
 
     name: str
     depend: frozenset[str] = frozenset()
     probe: tuple[str, int] | None = None
+    well_s: float = 1.0
 
 
 VICTIMS = (
@@ -45,6 +47,7 @@ VICTIMS = (
         "image",
         frozenset({"image", "upload", "post-create"}),
         (f"/images/{'0' * 32}.jpg", 404),
+        well_s=6.0,
     ),
     # The composed page shows an unknown author meanwhile.
     Victim("auth", ACCOUNTS | {"post-page"}, ("/users/2000000000", 404)),

@@ -29,7 +29,6 @@ from scripts.walking.telling import Teller
 WATCH_S = 0.2
 # What a copy may be behind while a step moves data: the tail looks ten times a second.
 STALE_S = 3.0
-WELL_S = 1.0  # requests that were sent in vain end
 
 
 @dataclass(slots=True)
@@ -138,7 +137,7 @@ class Performance:
         start_again(run_dir, victim, how)
         back = partial(is_back, run_dir, victim, self.scene.address)
         back_s = wait_for(back, self._meanwhile, f"{victim.name} was not back")
-        self._let_pass(WELL_S)
+        self._let_pass(victim.well_s)
         self.scene.down = ()
         self.deaths.append(Death(victim.name, self.scene.figures.excused - before, back_s))
 

@@ -48,8 +48,8 @@ class Keys(Protocol):
 class JwksKeys:
     """The keys at `url`, which is asked when a key is first wanted; for any number of threads.
 
-    They are kept in `cache_file` too, so that a process which starts while the issuer is down can
-    check tokens. Whoever can write that file can make tokens: it is its owner's alone.
+    They are kept in `cache_file` too, which processes may share, so that one which starts while the
+    issuer is down, or has not asked before, can check tokens. Whoever can write that file can make tokens: it is its owner's alone.
     """
 
     def __init__(
@@ -112,6 +112,8 @@ class JwksKeys:
         if not self._failing:
             log.warning("Keys of tokens cannot be fetched, the known ones stay in use: %s", error)
         self._failing = True
+        # Another process of this machine may have fetched them while it was up.
+        self._keys = {**self._kept(), **self._keys}
 
     def _succeeded(self, jwks: Mapping[str, Any], keys: Jwks) -> None:
         if self._failing:

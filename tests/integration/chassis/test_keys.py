@@ -82,6 +82,16 @@ def test_many_who_want_the_first_key_at_once_all_get_it_by_one_fetch() -> None:
         assert len(server.requests) == 1
 
 
+def test_what_another_process_has_kept_is_found_when_the_issuer_has_gone(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    with Misbehaving(answer(200, jwks(OLD))) as server:
+        late = JwksKeys(server.url, file)  # has not asked when the issuer goes
+        assert JwksKeys(server.url, file).find("old") is not None
+    assert late.find("old") is not None
+    with pytest.raises(KeysUnavailableError):
+        late.find("new")
+
+
 @pytest.mark.parametrize(
     "failure",
     [answer(500), answer(404), answer(200), answer(200, b'{"keys": []}'), hang_up],

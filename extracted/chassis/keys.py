@@ -49,7 +49,8 @@ class JwksKeys:
     """The keys at `url`, which is asked when a key is first wanted; for any number of threads.
 
     They are kept in `cache_file` too, which processes may share, so that one which starts while the
-    issuer is down, or has not asked before, can check tokens. Whoever can write that file can make tokens: it is its owner's alone.
+    issuer is down, or has not asked before, can check tokens. Whoever can write that file can make
+    tokens: it is its owner's alone.
     """
 
     def __init__(

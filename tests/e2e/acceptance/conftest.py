@@ -1,7 +1,8 @@
 """The blog to be accepted: the one at BLOG_URL, or the monolith under gunicorn on each database.
 
 With BLOG_URL set, the same suite judges any deployment, at any stage of the migration;
-BLOG_MAIL_DIR then names the folder of its mail sink, without which mail is not looked at.
+BLOG_MAIL_DIR then names the folder of its mail sink, without which mail is not looked at, and
+BLOG_STAGE=retired says that there is no monolith any more.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 import requests
 
@@ -163,8 +165,11 @@ def test_a_new_name_shows_on_old_posts(blog: Blog) -> None:
     def shown() -> bool:
         return blog.ask("GET", f"/posts/{post_id}").json()["author"]["name"] == "New"
 
-    # Where accounts and posts are two services, the name is a copy that an event refreshes.
-    until(shown, "the new name is shown", 10)
+    # Where accounts and posts are two services, the name is a copy that an event refreshes. The
+    # monolith alone has but one.
+    if "BLOG_URL" in os.environ:
+        until(shown, "the new name is shown", 10)
+    assert shown()
 
 
 def test_the_author_is_mailed(blog: Blog) -> None:

@@ -60,7 +60,11 @@ class Stages:
 
     def accept(self, stage: str) -> None:
         """Run the acceptance suite against the site, as it would judge any deployment."""
-        own = {"BLOG_URL": self.site.url(""), "BLOG_MAIL_DIR": str(self.site.data / "mail")}
+        own = {
+            "BLOG_URL": self.site.url(""),
+            "BLOG_MAIL_DIR": str(self.site.data / "mail"),
+            "BLOG_STAGE": stage,
+        }
         suite = ("-m", "pytest", "tests/e2e/acceptance", "-q", "-p", "no:cacheprovider")
         judged = subprocess.run(
             (sys.executable, *suite),

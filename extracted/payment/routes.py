@@ -11,6 +11,7 @@ from extracted.chassis.database import MAX_ID
 from extracted.chassis.errors import Refusal, answer, not_found
 from extracted.chassis.events.payloads import Person
 from extracted.chassis.inputs import json_fields, page, row_id
+from extracted.chassis.languages import language
 from extracted.chassis.tokens import INVALID, Caller, TokenVerifier, unauthorized
 from extracted.payment import money, service
 from extracted.payment.service import (
@@ -25,7 +26,6 @@ from extracted.payment.service import (
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 CURRENCY = re.compile(r"[a-z]{3}")
 PAYMENT_METHOD = re.compile(r"[A-Za-z0-9_]{1,100}")
-LANGUAGES = ("en", "ko")  # that receipts are written in
 STATUS = {
     service.IN_PROGRESS: 409,
     service.UNRESOLVED: 409,
@@ -101,14 +101,8 @@ def _payer(caller: Caller, request: Request) -> Person:
     if not caller.email or not 1 <= caller.user_id <= MAX_ID:
         raise unauthorized(INVALID)
     return Person(
-        id=caller.user_id, name=caller.name, email=caller.email, language=_language(request)
+        id=caller.user_id, name=caller.name, email=caller.email, language=language(request)
     )
-
-
-def _language(request: Request) -> str:
-    """The one that the client would rather read: `ko-KR` asks for `ko` (RFC 4647, 3.4)."""
-    wanted = (tag.partition("-")[0].lower() for tag in request.accept_languages.values())
-    return next((each for each in wanted if each in LANGUAGES), LANGUAGES[0])
 
 
 def _told(payment: Payment) -> dict[str, object]:

@@ -14,10 +14,10 @@ from flask import Request
 
 from extracted.chassis.client import ServiceClient
 from extracted.chassis.clock import Clock
+from extracted.chassis.languages import language
 from extracted.chassis.tokens import TokenVerifier, bearer, unauthorized
 from extracted.posts.asking import Asked
 from extracted.posts.model import Writer
-from extracted.posts.sent import language
 
 TIMEOUT_S = 5.0
 

@@ -10,7 +10,6 @@ from extracted.chassis.inputs import Fields, invalid, json_fields
 TITLE_CHARACTERS = 200
 BODY_CHARACTERS = 100_000
 COMMENT_CHARACTERS = 10_000
-LANGUAGES = ("en", "ko")
 
 
 def new_post(request: Request) -> tuple[str, str, bytes | None]:
@@ -56,12 +55,3 @@ def new_comment(request: Request) -> tuple[int, str]:
     body = fields.text("body", most=COMMENT_CHARACTERS)
     fields.check()
     return post_id, body
-
-
-def language(request: Request) -> str:
-    """The language that the client would rather read, of those that mails are written in.
-
-    By the first part of each tag, most wanted first: `ko-KR` asks for `ko` (RFC 4647, 3.4).
-    """
-    wanted = (tag.partition("-")[0].lower() for tag in request.accept_languages.values())
-    return next((each for each in wanted if each in LANGUAGES), LANGUAGES[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Flask, request
 
-from extracted.posts.sent import language
+from extracted.chassis.languages import language
 
 
 @pytest.mark.parametrize(

@@ -140,9 +140,9 @@ def test_a_cut_over_that_a_killed_run_left_at_work_is_waited_for_before_it_is_un
 
 
 def test_writes_that_were_never_handed_over_have_nothing_to_come_back() -> None:
-    move = FakeMove(FOLLOWS, reasons=["never cut over"] * 3)
+    move = FakeMove(FOLLOWS, reasons=["never cut over"] * 5)
     HandOver(move).undo({"owner": CONTROL}, FakePace())
-    move = FakeMove(replace(FOLLOWS, owner=CANDIDATE), reasons=["a row differs"] * 3)
+    move = FakeMove(replace(FOLLOWS, owner=CANDIDATE), reasons=["a row differs"] * 5)
     with pytest.raises(PartFailed, match="a row differs"):
         HandOver(move).undo({"owner": CONTROL}, FakePace())
 

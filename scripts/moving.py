@@ -168,11 +168,17 @@ def move_of(name: str, site: Site) -> MoveCommands:
     return MoveCommands(name, moves, site.config_path, os.environ)
 
 
+def schema_command(name: str, database_url: str) -> tuple[str, ...]:
+    """What makes the tables of service `name`, or brings them up to date. Reads DATABASE_URL."""
+    if database_url.startswith("mongodb"):
+        return python(f"extracted.{name}.mongodb")
+    return python("extracted.chassis.schema", "upgrade", name)
+
+
 def _prepared(capability: Capability, environment: Mapping[str, str]) -> Iterator[Stage]:
-    schema = python("extracted.chassis.schema", "upgrade", capability.name)
     tables = RunCommand(
         f"make the tables of {capability.name}",
-        schema,
+        schema_command(capability.name, environment["DATABASE_URL"]),
         ROOT,
         {"DATABASE_URL": environment["DATABASE_URL"]},
     )

@@ -90,12 +90,23 @@ Sampling = Callable[[Site], Iterator[str]]
 
 @dataclass(frozen=True)
 class Worker:
-    """A process of the service beside its requests. One that `stays` is left there by an undo."""
+    """A process of the service beside its requests.
+
+    One that `stays` is left there by an undo; one that `writes` the tables of the move stands still
+    while they are handed back.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     stays: bool = False
+    writes: bool = False
+
+    def part(self, site: Site) -> StartProcess:
+        """What starts it."""
+        return StartProcess(
+            self.name, self.command, site.run_dir, None, ROOT, self.environment, stays=self.stays
+        )
 
 
 @dataclass(frozen=True)
@@ -140,7 +151,7 @@ def declare(capability: Capability, options: Options, site: Site) -> Step:
             *_workers(capability, options, site, environment),
             *_copied(capability, options, site, move),
             _compared(capability, options, site, control, candidate),
-            *_handed_over(capability, options, site, control, move),
+            *_handed_over(capability, options, site, control, move, environment),
         ),
     )
 
@@ -195,16 +206,7 @@ def _workers(
         sent = unsent(environment["DATABASE_URL"])
         yield Stage("events", FinishFirst(f"events of {capability.name}", sent))
     for worker in capability.workers(environment):
-        part = StartProcess(
-            worker.name,
-            worker.command,
-            site.run_dir,
-            None,
-            ROOT,
-            worker.environment,
-            stays=worker.stays,
-        )
-        yield Stage(worker.name, part)
+        yield Stage(worker.name, worker.part(site))
 
 
 def unsent(database: str) -> Checkup:
@@ -269,7 +271,12 @@ def _compared(
 
 
 def _handed_over(
-    capability: Capability, options: Options, site: Site, control: Upstream, move: MoveCommands
+    capability: Capability,
+    options: Options,
+    site: Site,
+    control: Upstream,
+    move: MoveCommands,
+    environment: Mapping[str, str],
 ) -> Iterator[Stage]:
     """Reads by percent, the monolith's own calls, the writes, and the reads wholly."""
     proxy, reads = Proxy(site.config_path), capability.reads
@@ -282,7 +289,9 @@ def _handed_over(
         # Before the handover: what comes of the service may be asked for at once behind it.
         yield Stage("seam", carving.seam_switched(capability.name, control))
     gates: list[Gate] = [carving.watch(site, proxy, options.patience, writes, {})]
-    yield Stage("writes", HandOver(move), tuple(gates))
+    # Those that run elsewhere have to be stopped by whoever runs them.
+    writers = [worker.part(site) for worker in capability.workers(environment) if worker.writes]
+    yield Stage("writes", HandOver(move, tuple(writers)), tuple(gates))
     if reads:
         gate = carving.watch(site, proxy, options.patience, least)
         yield carving.flipped(reads, 100, proxy, gate, "reads 100%")

@@ -50,7 +50,7 @@ def _samples(site: Site) -> Iterator[str]:
 
 def _workers(environment: Mapping[str, str]) -> tuple[Worker, ...]:
     return (
-        Worker("posts-consumer", python("extracted.posts.consumer"), environment),
+        Worker("posts-consumer", python("extracted.posts.consumer"), environment, writes=True),
         # What was published is mailed, whoever writes posts meanwhile.
         Worker("email-worker", python("extracted.email_worker"), stays=True),
     )

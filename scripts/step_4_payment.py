@@ -45,7 +45,7 @@ def _samples() -> Iterator[str]:
 
 def _workers(environment: Mapping[str, str]) -> tuple[Worker, ...]:
     return (
-        Worker("payment-reconciler", python("extracted.payment.reconciler"), environment),
+        Worker("payment-reconciler", python("extracted.payment.reconciler"), environment, writes=True),
         Worker("email-worker", python("extracted.email_worker"), stays=True),
     )
 

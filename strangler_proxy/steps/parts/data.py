@@ -5,9 +5,10 @@ copied is proved, `HandOver`. Undone in reverse, every write made since is kept:
 them back, the mover ends, and what was made in the databases goes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from strangler_proxy.steps.moves import (
     CANDIDATE,
@@ -127,15 +128,44 @@ class ClearLeftovers:
         return True
 
 
+class Writer(Protocol):
+    """A process that writes the candidate's tables without coming through the proxy."""
+
+    def pid(self) -> int | None:
+        """Its process, if it runs."""
+
+    def stop(self, pace: Pace) -> None:
+        """End it. Raises PartFailed."""
+
+    def execute(self, facts: Facts, pace: Pace) -> None:
+        """Start it. Raises PartFailed."""
+
+
+@contextmanager
+def standing_still(writers: tuple[Writer, ...], pace: Pace) -> Iterator[None]:
+    """Those of them that run are stopped for the block, and started again after it."""
+    running = [writer for writer in writers if writer.pid() is not None]
+    try:
+        for writer in running:
+            writer.stop(pace)
+        yield
+    finally:
+        for writer in running:
+            writer.execute({}, pace)
+
+
 @dataclass(frozen=True)
 class HandOver:
     """Cuts the writes over to the candidate's tables, and back with every write made since.
 
     One that is undone, because something was late or differed, has left everything as it was, and
-    is tried again after a pause. One that an earlier run has left at work is waited for.
+    is tried again after a pause. One that an earlier run has left at work is waited for. `writers`
+    stand still while the writes are handed back: the hold could not tell them from somebody who
+    bypasses the proxy, and what they have to do waits in their queues.
     """
 
     move: DataMove
+    writers: tuple[Writer, ...] = ()
     tries: int = 5
     pause_s: float = 2.0
     busy_s: float = 600.0
@@ -172,11 +202,12 @@ class HandOver:
         """
         if facts["owner"] != CONTROL:
             return
-        try:
-            self._hand_over(CONTROL, pace)
-        except PartFailed:
-            if self._owner() != CONTROL:
-                raise
+        with standing_still(self.writers, pace):
+            try:
+                self._hand_over(CONTROL, pace)
+            except PartFailed:
+                if self._owner() != CONTROL:
+                    raise
 
     def holds(self, facts: Facts) -> bool:
         """Whether the tables are still the candidate's."""

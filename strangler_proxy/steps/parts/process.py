@@ -84,8 +84,11 @@ class StartProcess:
 
     def undo(self, facts: Facts, pace: Pace) -> None:
         """Stop it, whoever of an earlier run started it; nothing to do if it is gone."""
-        if self.stays or facts.get("was_running"):
-            return
+        if not self.stays and not facts.get("was_running"):
+            self.stop(pace)
+
+    def stop(self, pace: Pace) -> None:
+        """Stop it, if it runs. Raises PartFailed when it does not end."""
         # A launcher that was cut off from its step may be about to write the pid file.
         wait_until(self._found_or_gone, LAUNCH_WITHIN_S, pace)
         pid = self.pid()

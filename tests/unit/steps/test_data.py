@@ -22,7 +22,7 @@ from strangler_proxy.steps.moves import (
     mover_runs,
 )
 from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove, RetireMove
-from strangler_proxy.steps.step import Evidence, PartFailed, Stage, StandsStill, Step, Verdict
+from strangler_proxy.steps.step import Evidence, Facts, Pace, PartFailed, Stage, StandsStill, Step, Verdict
 from tests.unit.steps.fakes import FakePace
 
 FRESH = MoveState(
@@ -130,6 +130,43 @@ def test_writes_go_over_and_come_back() -> None:
     part.undo(facts, FakePace())
     part.undo(facts, FakePace())
     assert move.asked == ["to candidate", "to control", "to control"]
+
+
+@dataclass
+class FakeWriter:
+    """A consumer that writes the candidate's tables; `told` is where it says what becomes of it."""
+
+    told: list[str]
+    runs: bool = True
+
+    def pid(self) -> int | None:
+        return 4711 if self.runs else None
+
+    def stop(self, pace: Pace) -> None:
+        self.told.append("writer stopped")
+
+    def execute(self, facts: Facts, pace: Pace) -> None:
+        self.told.append("writer started")
+
+
+def test_who_writes_past_the_proxy_stands_still_while_the_writes_come_back() -> None:
+    move = FakeMove(now=replace(FOLLOWS, owner=CANDIDATE))
+    writers = FakeWriter(move.asked), FakeWriter(move.asked, runs=False)
+    HandOver(move, writers).undo({"owner": CONTROL}, FakePace())
+    assert move.asked == ["writer stopped", f"to {CONTROL}", "writer started"]
+
+
+def test_who_stood_still_goes_on_when_the_writes_did_not_come_back() -> None:
+    move = FakeMove(now=replace(FOLLOWS, owner=CANDIDATE), reasons=["late"])
+    with pytest.raises(PartFailed, match="late"):
+        HandOver(move, (FakeWriter(move.asked),), tries=1).undo({"owner": CONTROL}, FakePace())
+    assert move.asked == ["writer stopped", f"to {CONTROL}", "writer started"]
+
+
+def test_who_writes_past_the_proxy_goes_on_while_the_writes_go_over() -> None:
+    move = FakeMove(now=FOLLOWS)
+    HandOver(move, (FakeWriter(move.asked),)).execute({"owner": CONTROL}, FakePace())
+    assert move.asked == [f"to {CANDIDATE}"]
 
 
 def test_a_cut_over_that_a_killed_run_left_at_work_is_waited_for_before_it_is_undone() -> None:

@@ -22,7 +22,16 @@ from strangler_proxy.steps.moves import (
     mover_runs,
 )
 from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove, RetireMove
-from strangler_proxy.steps.step import Evidence, Facts, Pace, PartFailed, Stage, StandsStill, Step, Verdict
+from strangler_proxy.steps.step import (
+    Evidence,
+    Facts,
+    Pace,
+    PartFailed,
+    Stage,
+    StandsStill,
+    Step,
+    Verdict,
+)
 from tests.unit.steps.fakes import FakePace
 
 FRESH = MoveState(

@@ -53,12 +53,16 @@ class _Told(Exception):
 
 
 class Ending(StrEnum):
-    """How a run ended: caught up as it was asked to, told to stop while it did what, or aside."""
+    """How a run ended: caught up as it was asked to, told to stop while it did what, or aside.
+
+    Or the move is retired, by now or before: there is nothing to carry, and no fault in that.
+    """
 
     CAUGHT_UP = "caught up"
     TAILING = "stopped while tailing"
     EARLY = "stopped before it was done"
     ASIDE = "stood aside for another command"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ class Mover:
     _applied: int = field(init=False, default=0)
 
     def run(self) -> Ending:
-        """Go on until caught up, told to stop, or to stand aside.
+        """Go on until caught up, told to stop, or to stand aside; a retired move is left alone.
 
         Raises HandoverFault in its kinds, Claimed when another mover is at work, OSError for the
         ledger; DatabaseUnreachable at once when nothing answers at first, later after `outage_s`.
@@ -137,6 +141,8 @@ class Mover:
         return ending
 
     def _go_on(self) -> Ending:
+        if self.ledger.standing.phase == Phase.RETIRED:
+            return Ending.RETIRED  # its old database may be gone
         connected = False
         while not self._told():
             try:

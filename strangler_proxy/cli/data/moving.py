@@ -89,7 +89,8 @@ def start(
 ) -> None:
     """Capture changes, copy all rows, then carry changes over until told to stop.
 
-    It follows whoever owns the tables, and stands aside while they are handed over.
+    It follows whoever owns the tables, and stands aside while they are handed over. Once the move
+    is retired it ends, with exit code 0.
     """
     from strangler_proxy.cli.data.told import ForPeople, ForPrograms
     from strangler_proxy.handover.ledger import Ledger
@@ -114,7 +115,7 @@ def start(
 
         with teller:
             ending = run_in_turn(path, mover, teller.said, stop)
-    _say_end(ending, as_json)
+    _say_end(name, ending, as_json)
     if ending is Ending.EARLY or (ending is Ending.ASIDE and until_caught_up):
         raise typer.Exit(STOPPED)
 
@@ -132,8 +133,12 @@ def _routes(move: "Move", config: Path) -> tuple[str, list[str]]:
     return "", []
 
 
-def _say_end(ending: "Ending", as_json: bool) -> None:
+def _say_end(name: str, ending: "Ending", as_json: bool) -> None:
+    from strangler_proxy.handover.run import Ending
+
     if as_json:
         typer.echo(json.dumps({"event": "end", "ending": str(ending)}))
+    elif ending is Ending.RETIRED:
+        typer.echo(f"{name} is retired: its tables are the candidate's, and nothing is carried")
     else:
         typer.echo(f"{ending}; the same command goes on from here")

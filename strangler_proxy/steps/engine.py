@@ -20,16 +20,22 @@ from strangler_proxy.steps.decision import (
     Undo,
     next_move,
 )
+from strangler_proxy.steps.duration import spelled
 from strangler_proxy.steps.ledger import Ledger
 from strangler_proxy.steps.state import Kind, Phase, Progress
 from strangler_proxy.steps.step import (
     Evidence,
+    Gate,
     Interrupted,
+    LongGate,
+    LongTrial,
+    NoWayBack,
     Pace,
     Part,
     PartFailed,
     StandsStill,
     Step,
+    Trial,
     Verdict,
     gate_key,
 )
@@ -138,18 +144,34 @@ class Run:
         if evidence.verdict is Verdict.FAILED:
             self.ledger.record(Kind.FAILED, text=text, **found)
             return None
-        return self._stopped(f"too little evidence after {move.gate.patience_s:g} s: {text}")
+        waited_s = move.gate.patience_s
+        after = f"too little evidence after {spelled(waited_s)}: " if waited_s else ""
+        return self._stopped(f"{after}{text}")
 
     def _try(self, move: Prove) -> Evidence:
         key, gate = gate_key(move.stage, move.gate), move.gate
         deadline = self.pace.now() + gate.patience_s
-        trial = gate.begin(self.pace)
+        trial = self._begin(key, gate)
         while True:
             evidence = trial.look()
+            self._note(key, trial)
             self.watcher.looking(key, evidence)
             if evidence.verdict is not Verdict.INCONCLUSIVE or self.pace.now() >= deadline:
                 return evidence
             self.pace.wait(gate.interval_s)
+
+    def _begin(self, key: str, gate: Gate) -> Trial:
+        noted = self.ledger.state.noted.get(key)
+        if noted is not None and isinstance(gate, LongGate):
+            return gate.resume(self.pace, noted)
+        return gate.begin(self.pace)
+
+    def _note(self, key: str, trial: Trial) -> None:
+        if not isinstance(trial, LongTrial):
+            return
+        noted = dict(trial.noted())
+        if noted and noted != self.ledger.state.noted.get(key):
+            self.ledger.record(Kind.NOTED, gate=key, facts=noted)
 
     def _undo(self, parts: tuple[Part, ...], wanted: Direction) -> Outcome | None:
         names, first = [part.name for part in parts], parts[-1]
@@ -157,6 +179,11 @@ class Run:
         self.ledger.record(Kind.UNDOING, parts=names)
         try:
             first.undo(self.ledger.state.part(first.name).facts, self.pace)
+        except NoWayBack as fault:
+            self.watcher.result(f"{first.name}: {fault}", Verdict.FAILED)
+            self.ledger.record(Kind.ONWARD, part=first.name, text=str(fault))
+            advice = "The step can only be completed: --execute goes on from here."
+            return Outcome(Ending.STOPPED, str(fault), advice)
         except PartFailed as fault:
             self.watcher.result(f"{first.name}: {fault}", Verdict.FAILED)
             return self._stopped(f"{first.name} could not be undone: {fault}", wanted)

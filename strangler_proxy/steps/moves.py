@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from strangler_proxy.handover.standing import Phase
 from strangler_proxy.steps.step import Interrupted
 
 LOOK_S = 60.0
@@ -36,7 +37,8 @@ class MoveState:
 
     `runs`: a mover is at work. `owner` is whose the tables are, control or candidate. `follows`:
     all rows were copied, and changes are carried over. `oldest_s` is the age of the oldest of
-    `waiting` changes.
+    `waiting` changes. `retired`: its end was begun, and nothing leads back; `retiring`: a command
+    that ends it is at work.
     """
 
     begun: bool
@@ -48,6 +50,8 @@ class MoveState:
     waiting: int
     oldest_s: float
     problems: tuple[str, ...] = ()
+    retired: bool = False
+    retiring: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,8 @@ class MoveCommands:
             waiting=waiting.get("entries", 0),
             oldest_s=waiting.get("oldest_s") or 0.0,
             problems=(*told["problems"], *told["missing_triggers"], *told["schema_changed"]),
+            retired=told["phase"] in (Phase.RETIREMENT, Phase.RETIRED),
+            retiring="(retire, " in (told["running"] or ""),
         )
 
     def verify(self) -> Verified:

@@ -30,6 +30,8 @@ class Kind(StrEnum):
     DONE = "done"
     LAPSED = "lapsed"
     """A part that was done is no longer in force, and has to be done again."""
+    NOTED = "noted"
+    """What a later run needs to go on with a gate that takes long."""
     PASSED = "passed"
     FAILED = "failed"
     """A gate failed or a part could not be executed: from here on the step goes back."""
@@ -39,6 +41,8 @@ class Kind(StrEnum):
     """Somebody asked for the undo."""
     UNDOING = "undoing"
     UNDONE = "undone"
+    ONWARD = "onward"
+    """A part cannot be undone, now or ever: from here on the step goes forward again."""
     FINISHED = "finished"
     RESTORED = "restored"
     """Everything is undone; the next execute begins a new attempt."""
@@ -63,13 +67,17 @@ class PartState:
 
 @dataclass(frozen=True)
 class State:
-    """Where the step stands. `cause` is why it goes or went back, None when it was asked to."""
+    """Where the step stands. `cause` is why it goes or went back, None when it was asked to.
+
+    `noted` is what is known of gates that are under way, by their keys.
+    """
 
     phase: Phase = Phase.IDLE
     parts: Mapping[str, PartState] = field(default_factory=dict)
     passed: frozenset[str] = frozenset()
     cause: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    noted: Mapping[str, Facts] = field(default_factory=dict)
 
     def part(self, name: str) -> PartState:
         """The part of that name; untouched if the ledger has not heard of it."""
@@ -91,31 +99,44 @@ def fold(records: Iterable[Record]) -> State:
 
 def after(state: State, record: Record) -> State:
     """The state after one more record."""
-    match Kind(record["kind"]):
+    kind = Kind(record["kind"])
+    if kind in _OF_PARTS:
+        return _after_parts(state, kind, record)
+    match kind:
         case Kind.BEGAN:
             return State(phase=Phase.FORWARD, options=record.get("options", {}))
-        case Kind.DOING:
-            return _with(state, [record["part"]], Progress.DOING, record["facts"])
-        case Kind.DONE:
-            return _with(state, [record["part"]], Progress.DONE)
-        case Kind.LAPSED:
-            lapsed = _with(state, [record["part"]], Progress.DOING)
-            passed = state.passed - set(record["gates"])
-            return replace(lapsed, phase=Phase.FORWARD, passed=passed)
+        case Kind.NOTED:
+            return replace(state, noted={**state.noted, record["gate"]: record["facts"]})
         case Kind.PASSED:
             return replace(state, passed=state.passed | {record["gate"]})
         case Kind.FAILED | Kind.TURNED:
             return replace(state, phase=Phase.BACK, cause=record.get("text"))
-        case Kind.UNDOING:
-            return _with(state, record["parts"], Progress.UNDOING)
-        case Kind.UNDONE:
-            return _with(state, record["parts"], Progress.UNTOUCHED)
         case Kind.FINISHED:
             return replace(state, phase=Phase.FINISHED)
         case Kind.RESTORED:
             return State(cause=state.cause)
-        case Kind.RUN | Kind.STOPPED:
-            return state
+    return state
+
+
+_OF_PARTS = {
+    Kind.DOING: Progress.DOING,
+    Kind.DONE: Progress.DONE,
+    Kind.LAPSED: Progress.DOING,
+    Kind.UNDOING: Progress.UNDOING,
+    Kind.UNDONE: Progress.UNTOUCHED,
+    Kind.ONWARD: Progress.DOING,
+}
+
+
+def _after_parts(state: State, kind: Kind, record: Record) -> State:
+    names = record["parts"] if "parts" in record else [record["part"]]
+    then = _with(state, names, _OF_PARTS[kind], record.get("facts"))
+    if kind is Kind.LAPSED:
+        passed = state.passed - set(record["gates"])
+        return replace(then, phase=Phase.FORWARD, passed=passed, noted={})
+    if kind is Kind.ONWARD:
+        return replace(then, phase=Phase.FORWARD, cause=None)
+    return then
 
 
 def _with(

@@ -6,7 +6,7 @@ Only values and ports; nothing here acts.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Facts = Mapping[str, Any]
 """What a part needs to know to be completed or undone by another process: JSON values only."""
@@ -31,6 +31,10 @@ class Evidence:
 
 class PartFailed(Exception):
     """A part could not be executed or undone; the message says what, where and what to do."""
+
+
+class NoWayBack(PartFailed):
+    """A part cannot be undone, now or ever: the step can only be completed."""
 
 
 class StandsStill(Exception):
@@ -84,7 +88,7 @@ class Part(Protocol):
         """Make the change. Raises PartFailed, StandsStill, Interrupted."""
 
     def undo(self, facts: Facts, pace: Pace) -> None:
-        """Make it as it was. Raises PartFailed, Interrupted."""
+        """Make it as it was. Raises PartFailed, StandsStill, Interrupted."""
 
     def holds(self, facts: Facts) -> bool:
         """Whether the change, once made, is still in force (a process may have died since)."""
@@ -118,6 +122,22 @@ class Gate(Protocol):
 
     def begin(self, pace: Pace) -> Trial:
         """Start observing from now on, knowing nothing of earlier trials."""
+
+
+@runtime_checkable
+class LongTrial(Trial, Protocol):
+    """An attempt that a later run goes on with, from what is noted of it."""
+
+    def noted(self) -> Facts:
+        """What that run needs, nothing yet if empty. Each change is written down: be sparing."""
+
+
+@runtime_checkable
+class LongGate(Gate, Protocol):
+    """A gate whose attempt takes so long that it outlives the run in which it was begun."""
+
+    def resume(self, pace: Pace, noted: Facts) -> LongTrial:
+        """Go on from what an earlier run has noted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from strangler_proxy.steps.duration import spelled
 from strangler_proxy.steps.gates.traffic import Counts, Unobservable
 from strangler_proxy.steps.step import Evidence, Pace, Verdict
 
@@ -47,7 +48,9 @@ class NothingReaches:
     @property
     def criteria(self) -> str:
         """What it takes to pass, for the plan."""
-        return f"{self.seconds:g} s and {self.least} requests long, none reaches {self.upstream}"
+        return (
+            f"{spelled(self.seconds)} and {self.least} requests long, none reaches {self.upstream}"
+        )
 
     def begin(self, pace: Pace) -> "_Listening":
         """Listen from now on."""
@@ -81,7 +84,7 @@ class _Listening:
             )
         left = self.gate.seconds - (self.pace.now() - self.began_at)
         if evidence.verdict is Verdict.PASSED and left > 0:
-            text = f"{evidence.text}; {left:.0f} s to go"
+            text = f"{evidence.text}; {spelled(left)} to go"
             return Evidence(Verdict.INCONCLUSIVE, text, evidence.numbers)
         return evidence
 

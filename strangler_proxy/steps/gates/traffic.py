@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from strangler_proxy.running import SideCounts
+from strangler_proxy.steps.duration import spelled
 from strangler_proxy.steps.judgement import RouteWindow, Window, worst
 from strangler_proxy.steps.step import Evidence, Pace, Verdict
 
@@ -40,6 +41,7 @@ class Watch:
 
     `sides`: route -> (control, candidate) upstreams. `affected`: route -> the upstream that
     serves it, for routes that the step changes from behind; they are held against their own past.
+    `known`: route -> the record of the control, or of that past, from an earlier life of the proxy.
     """
 
     name: str
@@ -50,22 +52,42 @@ class Watch:
     patience_s: float
     interval_s: float = 1.0
     affected: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, SideCounts] = field(default_factory=dict)
 
     @property
     def criteria(self) -> str:
         """What it takes to pass, for the plan."""
+        return f"{spelled(self.seconds)}: {self.judged}"
+
+    @property
+    def judged(self) -> str:
+        """What is asked of the traffic, without for how long."""
         judges = "; ".join(judge.criteria for judge in self.judges)
         behind = ", ".join(self.affected)
         past = f"; {behind} held against its own past" if behind else ""
-        return f"{self.seconds:g} s: {judges}{past}"
+        return f"{judges}{past}"
 
-    def begin(self, pace: Pace) -> "_Watching":
+    def begin(self, pace: Pace) -> "Watching":
         """Start a window of traffic now."""
-        return _Watching(self, pace, pace.now())
+        return Watching(self, pace, pace.now())
+
+    def record(self, counts: Counts) -> dict[str, SideCounts]:
+        """What `counts` know of the control of each route, and of the past of those affected."""
+        served = {route: control for route, (control, _) in self.sides.items()} | dict(
+            self.affected
+        )
+        live = {route: _side(counts, route, upstream) for route, upstream in served.items()}
+        return {route: self._better(route, side) for route, side in live.items()}
+
+    def _better(self, route: str, live: SideCounts) -> SideCounts:
+        known = self.known.get(route, SideCounts())
+        return known if known.requests > live.requests else live
 
 
 @dataclass
-class _Watching:
+class Watching:
+    """One trial of a watch; its window began at `began_at`."""
+
     watch: Watch
     pace: Pace
     began_at: float
@@ -84,35 +106,36 @@ class _Watching:
         evidence = worst({judge.name: judge.judge(window) for judge in self.watch.judges})
         left = self.watch.seconds - (self.pace.now() - self.began_at)
         if evidence.verdict is Verdict.PASSED and left > 0:
-            text = f"{evidence.text}; {left:.0f} s to go"
+            text = f"{evidence.text}; {spelled(left)} to go"
             return Evidence(Verdict.INCONCLUSIVE, text, evidence.numbers)
         return evidence
 
     def _window(self, now: Counts, route: str) -> RouteWindow:
         control, candidate = self.watch.sides[route]
         return RouteWindow(
-            candidate=self._side(now, route, candidate) - self._began(route, candidate),
-            control=self._side(now, route, control) - self._began(route, control),
-            record=self._side(now, route, control),
+            candidate=_side(now, route, candidate) - self._began(route, candidate),
+            control=_side(now, route, control) - self._began(route, control),
+            record=self.watch.record(now)[route],
         )
 
     def _own_past(self, now: Counts, route: str) -> RouteWindow:
-        upstream = self.watch.affected[route]
-        past = self._began(route, upstream)
-        since = self._side(now, route, upstream) - past
-        return RouteWindow(candidate=since, control=SideCounts(), record=past)
+        upstream, start = self.watch.affected[route], self.start or {}
+        since = _side(now, route, upstream) - self._began(route, upstream)
+        return RouteWindow(
+            candidate=since, control=SideCounts(), record=self.watch.record(start)[route]
+        )
 
     def _began(self, route: str, upstream: str) -> SideCounts:
-        return self._side(self.start or {}, route, upstream)
-
-    @staticmethod
-    def _side(counts: Counts, route: str, upstream: str) -> SideCounts:
-        return counts.get(route, {}).get(upstream, SideCounts())
+        return _side(self.start or {}, route, upstream)
 
     def _restarted(self, now: Counts) -> bool:
         """Counts only grow; one that shrank belongs to a proxy (or worker) that began anew."""
         return any(
-            self._side(now, route, upstream).requests < then.requests
+            _side(now, route, upstream).requests < then.requests
             for route, sides in (self.start or {}).items()
             for upstream, then in sides.items()
         )
+
+
+def _side(counts: Counts, route: str, upstream: str) -> SideCounts:
+    return counts.get(route, {}).get(upstream, SideCounts())

@@ -18,7 +18,7 @@ from strangler_proxy.steps.moves import (
     MoveBusy,
     MoveFailed,
 )
-from strangler_proxy.steps.step import Facts, Pace, PartFailed, StandsStill
+from strangler_proxy.steps.step import Facts, Pace, PartFailed
 
 Told = TypeVar("Told")
 
@@ -236,57 +236,3 @@ class HandOver:
             f"{self.move.name} was not handed over in {self.tries} tries, and all is as it was: "
             f"{ended.reason}"
         )
-
-
-@dataclass(frozen=True)
-class RetireMove:
-    """Leaves the control's tables behind for good. There is no way back: put it last.
-
-    One that cannot be retired now stops the step where it stands, since others may be retired.
-    """
-
-    move: DataMove
-    drop_tables: bool = False
-    busy_s: float = 600.0
-    pause_s: float = 2.0
-    family: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The part's name in the ledger."""
-        return f"retire the move of {self.move.name}"
-
-    @property
-    def forward(self) -> str:
-        """What executing does, for the plan."""
-        old = "drop the old tables" if self.drop_tables else "keep the old tables shut"
-        return f"carry nothing of {self.move.name} back any more, for good, and {old}"
-
-    @property
-    def back(self) -> str:
-        """What undoing does, for the plan."""
-        return "impossible: nothing was carried back since"
-
-    def prepare(self) -> Facts:
-        """The tables must be the candidate's."""
-        try:
-            if self.move.state().owner != CANDIDATE:
-                raise StandsStill(f"the control owns the tables of {self.move.name}")
-        except MoveFailed as fault:
-            raise StandsStill(f"{self.move.name}: {fault}") from fault
-        return {}
-
-    def execute(self, facts: Facts, pace: Pace) -> None:
-        """Retire it; one that is retired stays so."""
-        try:
-            once_free(lambda: self.move.retire(self.drop_tables), self.busy_s, self.pause_s, pace)
-        except MoveFailed as fault:
-            raise StandsStill(f"{self.move.name} was not retired: {fault}") from fault
-
-    def undo(self, facts: Facts, pace: Pace) -> None:
-        """Refuse."""
-        raise PartFailed(f"{self.move.name} is retired: no way leads back")
-
-    def holds(self, facts: Facts) -> bool:
-        """For good."""
-        return True

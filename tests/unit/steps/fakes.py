@@ -61,6 +61,33 @@ class FakeGate:
         return FakeTrial(list(self.verdicts))
 
 
+class FakeLongGate(FakeGate):
+    """Passes after so many looks in whatever runs; it notes every second one."""
+
+    def __init__(self, name, looks, **more):
+        super().__init__(name, **more)
+        self.looks = looks
+
+    def begin(self, pace):
+        return FakeLongTrial(self.looks, 0)
+
+    def resume(self, pace, noted):
+        return FakeLongTrial(self.looks, noted["seen"])
+
+
+class FakeLongTrial:
+    def __init__(self, looks, seen):
+        self.looks, self.seen = looks, seen
+
+    def look(self):
+        self.seen += 1
+        enough = self.seen >= self.looks
+        return Evidence(Verdict.PASSED if enough else Verdict.INCONCLUSIVE, f"{self.seen} seen")
+
+    def noted(self):
+        return {"seen": self.seen // 2 * 2} if self.seen > 1 else {}
+
+
 class FakeTrial:
     def __init__(self, verdicts):
         self.verdicts = verdicts

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
 
-from strangler_proxy.steps.decision import Direction
-from strangler_proxy.steps.engine import Ending, Outcome, Run
 from strangler_proxy.steps.gates.data import Copied, RowsAlike, judge_copy, judge_rows
-from strangler_proxy.steps.ledger import open_ledger
 from strangler_proxy.steps.moves import (
     CANDIDATE,
     CONTROL,
@@ -21,15 +17,12 @@ from strangler_proxy.steps.moves import (
     Verified,
     mover_runs,
 )
-from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove, RetireMove
+from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove
 from strangler_proxy.steps.step import (
     Evidence,
     Facts,
     Pace,
     PartFailed,
-    Stage,
-    StandsStill,
-    Step,
     Verdict,
 )
 from tests.unit.steps.fakes import FakePace
@@ -105,6 +98,7 @@ class FakeMove:
         if self.broken:
             raise MoveFailed(self.broken)
         self.asked.append("retire and drop" if drop_tables else "retire")
+        self.now = replace(self.now, retired=True)
 
     def remove(self) -> None:
         self.asked.append("remove")
@@ -244,45 +238,6 @@ def test_a_move_that_cannot_be_looked_at_is_told(act: str) -> None:
     part = HandOver(FakeMove(broken="the ledger is damaged"))
     with pytest.raises(PartFailed, match="the ledger is damaged"):
         getattr(part, act)(*([{}] if act == "holds" else []))
-
-
-@pytest.mark.parametrize(("drop", "asked"), [(False, "retire"), (True, "retire and drop")])
-def test_a_move_is_retired_for_good_and_no_undo_claims_otherwise(drop: bool, asked: str) -> None:
-    move = FakeMove(replace(FOLLOWS, owner=CANDIDATE))
-    part = RetireMove(move, drop)
-    part.execute(part.prepare(), FakePace())
-    assert move.asked == [asked]
-    with pytest.raises(PartFailed, match="no way leads back"):
-        part.undo({}, FakePace())
-
-
-def test_tables_that_are_still_the_controls_are_not_retired() -> None:
-    with pytest.raises(StandsStill, match="the control owns the tables of notes"):
-        RetireMove(FakeMove(FOLLOWS)).prepare()
-
-
-def test_a_move_at_work_is_waited_for_before_it_is_retired() -> None:
-    move = FakeMove(replace(FOLLOWS, owner=CANDIDATE), busy=3)
-    RetireMove(move).execute({}, FakePace())
-    assert move.asked == ["retire"]
-
-
-def test_one_that_cannot_be_retired_leaves_the_step_where_it_stands_and_is_retired_later(
-    tmp_path: Path,
-) -> None:
-    moves = [FakeMove(replace(FOLLOWS, owner=CANDIDATE), name=name) for name in ("a", "b")]
-    moves[1].broken = "its database is away"
-    step = Step("end", "The end", tuple(Stage(move.name, RetireMove(move)) for move in moves))
-
-    def run() -> Outcome:
-        with open_ledger(tmp_path / "end.jsonl", "execute") as ledger:
-            return Run(step, ledger, FakePace(), Silent(), {}).to(Direction.EXECUTE)
-
-    stopped = run()
-    assert (stopped.ending, "its database is away" in stopped.text) == (Ending.STOPPED, True)
-    moves[1].broken = ""
-    assert run().ending == Ending.DONE
-    assert [move.asked for move in moves] == [["retire"], ["retire"]]
 
 
 COPIES = [

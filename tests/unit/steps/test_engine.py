@@ -7,7 +7,7 @@ from strangler_proxy.steps.decision import Direction
 from strangler_proxy.steps.engine import Ending, Run
 from strangler_proxy.steps.ledger import open_ledger, read_ledger
 from strangler_proxy.steps.state import Kind, Phase
-from tests.unit.steps.fakes import FakeGate, FakePace, FakePart, Silent
+from tests.unit.steps.fakes import FakeGate, FakeLongGate, FakePace, FakePart, Silent
 
 PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
 
@@ -182,6 +182,37 @@ def test_a_request_to_stop_is_heard_while_a_gate_waits(world):
     outcome = world.run(Direction.EXECUTE, *stages, pace=FakePace(stop_at=3))
     assert (outcome.ending, outcome.text) == (Ending.STOPPED, "stopped by SIGTERM")
     assert world.run(Direction.UNDO, *stages).ending is Ending.DONE
+
+
+def test_a_gate_that_takes_long_goes_on_from_what_an_earlier_run_has_noted(world):
+    stages = (Stage("1", world.part("a"), (FakeLongGate("g", 10),)),)
+    stopped = world.run(Direction.EXECUTE, *stages, pace=FakePace(stop_at=5))
+    assert stopped.ending is Ending.STOPPED
+    assert world.run(Direction.EXECUTE, *stages).ending is Ending.DONE
+    seen = [line for line in world.watcher.told if line.startswith("1/g")]
+    assert len(seen) == 6  # four of the five looks of the run before were noted
+    noted = [r["facts"] for r in read_ledger(world.path) if r["kind"] == Kind.NOTED]
+    assert noted == [{"seen": seen} for seen in (2, 4, 6, 8, 10)]
+
+
+@pytest.mark.parametrize("between", ["undo", "lapse"])
+def test_what_was_noted_is_forgotten_by_an_undo_and_when_a_part_was_no_longer_in_force(
+    world, between
+):
+    def stages(holds=True):
+        return (Stage("1", world.part("a", holds=holds), (FakeLongGate("g", 10),)),)
+
+    world.run(Direction.EXECUTE, *stages(), pace=FakePace(stop_at=5))
+    if between == "undo":
+        world.run(Direction.UNDO, *stages())
+    world.run(Direction.EXECUTE, *stages(holds=between == "undo"))
+    assert len([line for line in world.watcher.told if line.startswith("1/g")]) == 10
+
+
+def test_a_gate_without_patience_stops_the_step_with_its_own_words(world):
+    gate = FakeGate("g", INCONCLUSIVE, patience_s=0)
+    outcome = world.run(Direction.EXECUTE, Stage("1", None, (gate,)))
+    assert (outcome.ending, outcome.text) == (Ending.STOPPED, "1/g: inconclusive it is")
 
 
 def test_intents_are_on_record_before_the_act_and_results_after_it(world):

@@ -1,7 +1,9 @@
 """Sends what is in an outbox to the broker, in the order of each key, at least once.
 
-An event is marked as sent after the broker's confirm: killed in between, it is sent again. While
-the broker or the database is away nothing is lost and nobody waits but the relay.
+An event is marked as sent after the broker's confirm: killed in between, it is sent again. Events
+of different keys are under way together; of one key there is one, because whatever becomes of it
+decides about those behind it. While the broker or the database is away nothing is lost and nobody
+waits but the relay.
 """
 
 from __future__ import annotations
@@ -9,12 +11,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from extracted.chassis.events.pace import Outage
-from extracted.chassis.events.port import BrokerUnavailableError, Publisher, UnroutedError
-from extracted.chassis.outbox_store import Backlog, OutboxStore
+from extracted.chassis.events.port import (
+    BrokerUnavailableError,
+    Outcome,
+    Publisher,
+    UnroutedError,
+)
+from extracted.chassis.outbox_store import Backlog, OutboxStore, Recorded
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +34,15 @@ UNROUTED_S = 15.0
 KEEP_SENT_S = 24 * 3600.0
 PURGE_EVERY_S = 60.0
 STOP_S = 10.0
+
+
+@dataclass(slots=True)
+class _Done:
+    """What a claim has come to: what was sent, what waits, by its key, and why it ended early."""
+
+    sent: list[Any] = field(default_factory=list)
+    postponed: dict[str, Any] = field(default_factory=dict)
+    unavailable: BrokerUnavailableError | None = None
 
 
 class Relay:
@@ -81,7 +99,7 @@ class Relay:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the event that is being sent, and let go of the broker."""
+        """End after the events that are under way, and let go of the broker."""
         self.end()
         if self._thread is not None:
             self._thread.join(STOP_S)
@@ -105,31 +123,35 @@ class Relay:
         Raises BrokerUnavailableError, with what was confirmed before marked as sent, and what the
         database raises.
         """
-        sent: list[Any] = []
-        postponed: dict[str, Any] = {}
         with self._store.claim(BATCH) as claim:
-            try:
-                for event in claim.events:
-                    if self._ended.is_set():
-                        break
-                    if event.message.key in postponed:
-                        continue
-                    try:
-                        self._publisher.publish(event.message)
-                    except UnroutedError as error:
-                        postponed[event.message.key] = event.place
-                        self._tell_unrouted(event.message.topic, error)
-                    else:
-                        sent.append(event.place)
-                        self._unrouted.discard(event.message.topic)
-            except BrokerUnavailableError as error:
-                unavailable: BrokerUnavailableError | None = error
-            else:
-                unavailable = None
-            claim.settle(sent, list(postponed.values()), UNROUTED_S)
-        if unavailable is not None:
-            raise unavailable
-        return len(sent)
+            done = self._send(claim.events)
+            claim.settle(done.sent, list(done.postponed.values()), UNROUTED_S)
+        if done.unavailable is not None:
+            raise done.unavailable
+        return len(done.sent)
+
+    def _send(self, events: Sequence[Recorded]) -> _Done:
+        """Send as far as it goes: of each key the first event, then of each key the second, …"""
+        done = _Done()
+        for turn in turns(events):
+            if self._ended.is_set() or done.unavailable is not None:
+                break
+            going = [event for event in turn if event.message.key not in done.postponed]
+            outcomes = self._publisher.publish_all([event.message for event in going])
+            for event, outcome in zip(going, outcomes, strict=True):
+                self._note(event, outcome, done)
+        return done
+
+    def _note(self, event: Recorded, outcome: Outcome, done: _Done) -> None:
+        message = event.message
+        if outcome is None:
+            done.sent.append(event.place)
+            self._unrouted.discard(message.topic)
+        elif isinstance(outcome, UnroutedError):
+            done.postponed[message.key] = event.place
+            self._tell_unrouted(message.topic, outcome)
+        else:
+            done.unavailable = outcome
 
     def _round(self) -> float:
         """Send a batch and say how long to wait before the next."""
@@ -166,3 +188,16 @@ class Relay:
         if topic not in self._unrouted:
             self._unrouted.add(topic)
             log.warning("%s", error)
+
+
+def turns(events: Iterable[Recorded]) -> list[list[Recorded]]:
+    """Of each key the first event, then of each key the second, and so on."""
+    turns: list[list[Recorded]] = []
+    seen: Counter[str] = Counter()
+    for event in events:
+        key = event.message.key
+        if seen[key] == len(turns):
+            turns.append([])
+        turns[seen[key]].append(event)
+        seen[key] += 1
+    return turns

@@ -1,7 +1,7 @@
 """What a broker does for the services, whichever it is. Both adapters pass the same tests.
 
-The promises: a message that `publish` returned for is on disk in every queue that takes its topic.
-It stays there until a consumer says `done`, and is delivered again when the consumer ends before.
+The promises: a message that `publish_all` tells nothing of is on disk in every queue that takes its
+topic. It stays there until a consumer says `done`, and comes again when the consumer ends before.
 Messages with the same key come in the order they were published in, and while one of them waits
 for another try the later ones wait behind it. Only `bury` lets them pass, into the dead letters.
 """
@@ -35,6 +35,10 @@ class UnroutedError(Exception):
             f"No queue takes {topic} events: the service that handles them has never run on this"
             " broker. They wait until it is started once."
         )
+
+
+# What has become of a message that was published; None: it is where it should be.
+Outcome = UnroutedError | BrokerUnavailableError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +91,11 @@ class Subscription:
 class Publisher(Protocol):
     """Gives messages to the broker. For one thread at a time."""
 
-    def publish(self, message: Message) -> None:
-        """Return when every queue that takes its topic has it on disk.
+    def publish_all(self, messages: Sequence[Message]) -> Sequence[Outcome]:
+        """Wait until each is on disk in every queue that takes its topic; the outcome of each.
 
-        Raises BrokerUnavailableError (some queues may have it) and UnroutedError (none has).
+        BrokerUnavailableError: some queues may have it. UnroutedError: none has, and one must. Of
+        messages of one key only the last may fail alone, so send what is behind it when it is told.
         """
         ...
 

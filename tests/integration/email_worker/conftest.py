@@ -16,6 +16,7 @@ from extracted.chassis.events.payloads import Payload, Person, PostCreated
 from extracted.chassis.events.port import DELAYS_S, Broker
 from extracted.email_worker.worker import SUBSCRIPTION
 from tests.integration.email_worker.servers import Inbox, new_inbox
+from tests.publishing import publish
 from tests.services import service_url
 from tests.wire_tools.proxy import until
 
@@ -44,8 +45,7 @@ class Site:
 
     def publish(self, *events: Event[Payload]) -> None:
         with closing(self.broker.publisher()) as publisher:
-            for event in events:
-                publisher.publish(event.message())
+            publish(publisher, *(event.message() for event in events))
 
     def dead_letters(self) -> int:
         with closing(self.broker.dead_letters("mail")) as letters:

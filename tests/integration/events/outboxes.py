@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, MetaData, create_engine, event
@@ -11,7 +11,12 @@ from sqlalchemy.orm import Session
 
 from extracted.chassis.events.envelope import Event, happened
 from extracted.chassis.events.payloads import Payload, UserRenamed
-from extracted.chassis.events.port import Message
+from extracted.chassis.events.port import (
+    BrokerUnavailableError,
+    Message,
+    Outcome,
+    UnroutedError,
+)
 from extracted.chassis.outbox import Outbox, outbox_table
 from extracted.chassis.outbox_store import SqlOutbox
 
@@ -55,17 +60,27 @@ def _wal(connection: object, _record: object) -> None:
 
 @dataclass
 class ListPublisher:
-    """Takes everything, unless `before` raises; for several relays at once."""
+    """Takes everything, unless `before` raises an outcome; for several relays at once."""
 
     before: Callable[[Message], None] = lambda message: None
     taken: list[Message] = field(default_factory=list)
+    together: list[list[Message]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     closed: int = 0
 
-    def publish(self, message: Message) -> None:
-        self.before(message)
+    def publish_all(self, messages: Sequence[Message]) -> list[Outcome]:
+        with self.lock:
+            self.together.append(list(messages))
+        return [self._take(message) for message in messages]
+
+    def _take(self, message: Message) -> Outcome:
+        try:
+            self.before(message)
+        except (BrokerUnavailableError, UnroutedError) as outcome:
+            return outcome
         with self.lock:
             self.taken.append(message)
+        return None
 
     def close(self) -> None:
         self.closed += 1

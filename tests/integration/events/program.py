@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import MetaData, create_engine
@@ -17,7 +18,7 @@ from sqlalchemy import MetaData, create_engine
 from extracted.chassis.events.consuming import consume
 from extracted.chassis.events.envelope import Event
 from extracted.chassis.events.payloads import UserRenamed
-from extracted.chassis.events.port import Message, Publisher, Subscription
+from extracted.chassis.events.port import Message, Outcome, Publisher, Subscription
 from extracted.chassis.events.processed import Processed
 from extracted.chassis.outbox import outbox_table
 from extracted.chassis.outbox_store import SqlOutbox
@@ -60,16 +61,20 @@ class FusedMemory:
 
 
 class FusedPublisher:
-    """Dies before or after the confirm."""
+    """Dies before it sends, when half is sent, or after the confirms."""
 
     def __init__(self, publisher: Publisher, fuse: Fuse) -> None:
         self._publisher = publisher
         self._fuse = fuse
 
-    def publish(self, message: Message) -> None:
+    def publish_all(self, messages: Sequence[Message]) -> Sequence[Outcome]:
         self._fuse.passes("claimed")
-        self._publisher.publish(message)
+        half = len(messages) // 2
+        outcomes = [*self._publisher.publish_all(messages[:half])]
+        self._fuse.passes("halfway")
+        outcomes += self._publisher.publish_all(messages[half:])
         self._fuse.passes("confirmed")
+        return outcomes
 
     def close(self) -> None:
         self._publisher.close()

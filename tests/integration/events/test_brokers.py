@@ -25,6 +25,7 @@ from tests.integration.events.conftest import (
     received,
     taken,
 )
+from tests.publishing import publish
 
 POSTS = Subscription("posts", ("user.*", "post.created"), DELAYS_S)
 
@@ -34,9 +35,9 @@ def test_every_queue_that_takes_the_topic_gets_the_message_whole(place: Place) -
     assert empty(mail)
     assert empty(posts)
     publisher = place.publisher()
-    publisher.publish(message(1))
-    publisher.publish(message(2, topic="payment.completed"))
-    publisher.publish(message(3, topic="user.renamed"))
+    publish(publisher, message(1))
+    publish(publisher, message(2, topic="payment.completed"))
+    publish(publisher, message(3, topic="user.renamed"))
     first = received(mail)
     assert first.message == message(1)
     assert first.failures == 0
@@ -51,22 +52,41 @@ def test_a_queue_keeps_what_comes_while_nobody_consumes(place: Place) -> None:
     consumer = place.consumer()
     assert empty(consumer)
     consumer.close()
-    place.publisher().publish(message(1))
+    publish(place.publisher(), message(1))
     assert taken(place.consumer(), 1) == ["id-1"]
 
 
 def test_what_no_queue_takes_is_refused_if_somebody_must_get_it(place: Place) -> None:
     publisher = place.publisher()
     with pytest.raises(UnroutedError, match=r"No queue takes post\.created"):
-        publisher.publish(message(1))
+        publish(publisher, message(1))
     assert empty(place.consumer())
     with pytest.raises(UnroutedError):
-        publisher.publish(message(2, topic="user.renamed"))
-    publisher.publish(message(3))
+        publish(publisher, message(2, topic="user.renamed"))
+    publish(publisher, message(3))
 
 
 def test_what_nobody_has_to_get_may_go_unrouted(place: Place) -> None:
-    place.publisher().publish(replace(message(1), mandatory=False))
+    publish(place.publisher(), replace(message(1), mandatory=False))
+
+
+def test_of_many_published_together_each_has_its_own_outcome(place: Place) -> None:
+    consumer = place.consumer()
+    assert empty(consumer)
+    nobody = [message(3, "c", "user.renamed"), message(7, "g", "user.renamed")]
+    told = [message(number, f"k{number}") for number in (1, 2, 4, 5, 8)]
+    messages = [*told[:2], nobody[0], *told[2:4], nobody[1], told[4]]
+    messages.append(replace(message(9, "i", "user.registered"), mandatory=False))
+    publisher = place.publisher()
+    outcomes = publisher.publish_all(messages)
+    assert [isinstance(outcome, UnroutedError) for outcome in outcomes] == [
+        each in nobody for each in messages
+    ]
+    assert [outcome for outcome in outcomes if outcome] == [outcomes[2], outcomes[5]]
+    assert "user.renamed" in str(outcomes[2])
+    assert sorted(taken(consumer, 5)) == ["id-1", "id-2", "id-4", "id-5", "id-8"]
+    assert empty(consumer)
+    assert publisher.publish_all([]) == []
 
 
 def test_the_messages_of_each_key_come_in_order(place: Place) -> None:
@@ -75,7 +95,7 @@ def test_the_messages_of_each_key_come_in_order(place: Place) -> None:
     publisher = place.publisher()
     numbers = range(200)
     for number in numbers:
-        publisher.publish(message(number, key=f"k{number % 7}"))
+        publish(publisher, message(number, key=f"k{number % 7}"))
     ids = taken(consumer, len(numbers))
     for key in range(7):
         own = [f"id-{number}" for number in numbers if number % 7 == key]
@@ -85,7 +105,7 @@ def test_the_messages_of_each_key_come_in_order(place: Place) -> None:
 def test_what_is_not_acknowledged_comes_again_at_once_after_a_close(place: Place) -> None:
     consumer = place.consumer()
     assert empty(consumer)
-    place.publisher().publish(message(1))
+    publish(place.publisher(), message(1))
     received(consumer)
     consumer.close()
     again = received(place.consumer(), timeout_s=10)
@@ -95,7 +115,7 @@ def test_what_is_not_acknowledged_comes_again_at_once_after_a_close(place: Place
 def test_tries_are_spaced_by_growing_delays_and_counted(place: Place) -> None:
     consumer = place.consumer()
     assert empty(consumer)
-    place.publisher().publish(message(1))
+    publish(place.publisher(), message(1))
     waits, failures = [], []
     for delay_s in DELAYS_S:
         delivery = received(consumer)
@@ -116,10 +136,10 @@ def test_later_messages_of_the_key_wait_behind_one_that_is_tried_again(place: Pl
     consumer = place.consumer()
     assert empty(consumer)
     publisher = place.publisher()
-    publisher.publish(message(1, key="a"))
+    publish(publisher, message(1, key="a"))
     consumer.retry(received(consumer), DELAYS_S[1])
     for number, key in ((2, "a"), (3, "b"), (4, "a")):
-        publisher.publish(message(number, key=key))
+        publish(publisher, message(number, key=key))
     assert taken(consumer, 1) == ["id-3"]
     assert taken(consumer, 3) == ["id-1", "id-2", "id-4"]
 
@@ -128,9 +148,9 @@ def test_a_dead_letter_lets_those_behind_it_pass(place: Place) -> None:
     consumer = place.consumer()
     assert empty(consumer)
     publisher = place.publisher()
-    publisher.publish(message(1))
+    publish(publisher, message(1))
     consumer.retry(received(consumer), DELAYS_S[0])
-    publisher.publish(message(2))
+    publish(publisher, message(2))
     first = received(consumer)
     assert first.message.id == "id-1"
     consumer.bury(first, "ValueError: no such user")
@@ -142,7 +162,7 @@ def test_dead_letters_are_listed_replayed_and_discarded(place: Place) -> None:
     assert empty(consumer)
     publisher = place.publisher()
     for number in range(4):
-        publisher.publish(message(number))
+        publish(publisher, message(number))
         consumer.bury(received(consumer), f"reason {number}")
     letters = place.letters()
     assert letters.count() == 4
@@ -170,7 +190,7 @@ def test_dead_letters_are_listed_replayed_and_discarded(place: Place) -> None:
 def test_a_message_is_kept_by_who_waits_with_it(place: Place) -> None:
     consumer = place.consumer()
     assert empty(consumer)
-    place.publisher().publish(message(1))
+    publish(place.publisher(), message(1))
     delivery = received(consumer)
     other = place.consumer()
     consumer.wait(delivery, 1.5)  # longer than the test's lease
@@ -183,8 +203,8 @@ def test_a_message_is_kept_by_who_waits_with_it(place: Place) -> None:
 def test_a_message_that_ends_its_consumer_every_time_is_put_aside(place: Place) -> None:
     consumer = place.consumer()
     assert empty(consumer)
-    place.publisher().publish(message(1, key="deadly"))
-    place.publisher().publish(message(2, key="harmless"))
+    publish(place.publisher(), message(1, key="deadly"))
+    publish(place.publisher(), message(2, key="harmless"))
     for _ in range(DELIVERY_LIMIT + 1):
         assert received(consumer).message.id == "id-1"
         _kill(place, consumer)
@@ -210,7 +230,7 @@ def _kill(place: Place, consumer: Consumer) -> None:
 def test_the_answer_of_one_who_no_longer_holds_the_message_changes_nothing(place: Place) -> None:
     slow = place.consumer()
     assert empty(slow)
-    place.publisher().publish(message(1))
+    publish(place.publisher(), message(1))
     delivery = received(slow)
     _kill(place, slow)
     other = place.consumer()
@@ -234,6 +254,6 @@ def test_a_broker_that_cannot_be_reached_says_which_and_comes_back(place: Place)
     )
     told = "/nonexistent/folder" if place.kind == "embedded" else "127.0.0.1:1"
     with pytest.raises(BrokerUnavailableError, match=told):
-        place.publisher(nowhere).publish(message(1))
+        publish(place.publisher(nowhere), message(1))
     with pytest.raises(BrokerUnavailableError, match=told):
         place.consumer(MAIL, nowhere).receive(0)

@@ -15,6 +15,7 @@ from extracted.chassis.events.port import Consumer
 from extracted.chassis.relay import app as relay_app
 from tests.integration.events.conftest import Place, empty, received, taken
 from tests.integration.events.outboxes import Desk, renamed
+from tests.publishing import publish
 
 AUTHOR = Person(id=7, name="미나", email="mina@example.org", language="ko")
 
@@ -34,7 +35,7 @@ def consumer(place: Place) -> Consumer:
 def buried(place: Place, consumer: Consumer, reason: str = "SMTPRecipientsRefused: 550") -> str:
     """The id of an event that is put aside."""
     event = happened(PostCreated(post_id=5, title="첫 글", author=AUTHOR))
-    place.publisher().publish(event.message())
+    publish(place.publisher(), event.message())
     consumer.bury(received(consumer), reason)
     return event.id
 

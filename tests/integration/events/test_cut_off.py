@@ -28,6 +28,7 @@ from tests.integration.events.conftest import (
 from tests.integration.events.outboxes import Desk, renamed
 from tests.integration.events.program import POSTS
 from tests.integration.events.wire import Line, line_to
+from tests.publishing import publish
 
 pytestmark = [
     pytest.mark.services,
@@ -53,19 +54,19 @@ def test_a_publisher_whose_connection_was_lost_meanwhile_notices_nothing(
 ) -> None:
     assert empty(place.consumer())
     publisher = place.publisher(by(line, place))
-    publisher.publish(message(1))
+    publish(publisher, message(1))
     line.cut()
     line.mend()
-    publisher.publish(message(2))
+    publish(publisher, message(2))
     line.cut()
     with pytest.raises(BrokerUnavailableError, match="cannot be used"):
-        publisher.publish(message(3))
+        publish(publisher, message(3))
 
 
 def test_what_was_in_hand_when_the_line_was_cut_comes_again(place: Place, line: Line) -> None:
     consumer = place.consumer(MAIL, by(line, place))
     assert empty(consumer)
-    place.publisher().publish(message(1))
+    publish(place.publisher(), message(1))
     delivery = received(consumer)
     line.cut()
     with pytest.raises(BrokerUnavailableError):

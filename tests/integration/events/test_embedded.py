@@ -16,6 +16,7 @@ from extracted.chassis.events.embedded.consumer import EmbeddedConsumer
 from extracted.chassis.events.port import BrokerUnavailableError
 from scripts.processes import ROOT
 from tests.integration.events.conftest import DELAYS_S, MAIL, message
+from tests.publishing import publish
 
 
 class Clock:
@@ -51,7 +52,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 def test_a_message_in_hand_is_nobody_elses_until_its_lease_is_over(desk: Desk) -> None:
     other = desk.another()
-    desk.publisher.publish(message(1))
+    publish(desk.publisher, message(1))
     first = desk.consumer.receive(0)
     assert first is not None
     desk.clock.now += 29.9
@@ -68,19 +69,19 @@ def test_a_message_in_hand_is_nobody_elses_until_its_lease_is_over(desk: Desk) -
 
 def test_consumers_side_by_side_share_keys_and_never_one_key(desk: Desk) -> None:
     other = desk.another()
-    desk.publisher.publish(message(1, key="a"))
-    desk.publisher.publish(message(2, key="a"))
+    publish(desk.publisher, message(1, key="a"))
+    publish(desk.publisher, message(2, key="a"))
     first = desk.consumer.receive(0)
     assert first is not None
     assert other.receive(0) is None
     desk.consumer.done(first)
-    desk.publisher.publish(message(3, key="b"))
+    publish(desk.publisher, message(3, key="b"))
     both = [desk.consumer.receive(0), other.receive(0)]
     assert [each.message.id for each in both if each] == ["id-2", "id-3"]
 
 
 def test_a_try_comes_when_its_delay_is_over_and_not_before(desk: Desk) -> None:
-    desk.publisher.publish(message(1))
+    publish(desk.publisher, message(1))
     for failures, delay_s in enumerate(DELAYS_S):
         delivery = desk.consumer.receive(0)
         assert delivery is not None
@@ -92,23 +93,23 @@ def test_a_try_comes_when_its_delay_is_over_and_not_before(desk: Desk) -> None:
 
 
 def test_a_full_queue_refuses_and_says_whose_it_is(desk: Desk) -> None:
-    desk.publisher.publish(message(1))
-    desk.publisher.publish(message(2))
+    publish(desk.publisher, message(1))
+    publish(desk.publisher, message(2))
     with pytest.raises(BrokerUnavailableError, match="queue mail is full with 2 messages"):
-        desk.publisher.publish(message(3))
+        publish(desk.publisher, message(3))
     first = desk.consumer.receive(0)
     assert first is not None
     desk.consumer.done(first)
-    desk.publisher.publish(message(3))
+    publish(desk.publisher, message(3))
 
 
 def test_full_dead_letters_keep_the_message_in_the_queue(desk: Desk) -> None:
     for number in range(2):
-        desk.publisher.publish(message(number))
+        publish(desk.publisher, message(number))
         delivery = desk.consumer.receive(0)
         assert delivery is not None
         desk.consumer.bury(delivery, "no")
-    desk.publisher.publish(message(3))
+    publish(desk.publisher, message(3))
     third = desk.consumer.receive(0)
     assert third is not None
     with pytest.raises(BrokerUnavailableError, match="2 dead letters of the queue mail"):
@@ -120,8 +121,8 @@ def test_full_dead_letters_keep_the_message_in_the_queue(desk: Desk) -> None:
 
 
 def test_what_is_published_again_while_it_waits_is_kept_once(desk: Desk) -> None:
-    desk.publisher.publish(message(1))
-    desk.publisher.publish(replace(message(1)))
+    publish(desk.publisher, message(1))
+    publish(desk.publisher, replace(message(1)))
     delivery = desk.consumer.receive(0)
     assert delivery is not None
     desk.consumer.done(delivery)

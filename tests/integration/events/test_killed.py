@@ -18,6 +18,7 @@ from scripts.processes import ROOT, stop_group
 from tests.integration.events.conftest import Place, empty, eventually
 from tests.integration.events.outboxes import Desk, renamed
 from tests.integration.events.program import POSTS
+from tests.publishing import publish
 
 
 class Site:
@@ -94,7 +95,7 @@ def test_a_consumer_killed_at_any_point_loses_nothing(site: Site, point: str, tw
     events = some_events()
     publisher = site.place.publisher()
     for event in events:
-        publisher.publish(event.message())
+        publish(publisher, event.message())
     assert killed(site.consume(point))
     site.consume()
     eventually(lambda: len(set(site.effects())) == len(events), "all have had their effect")
@@ -103,7 +104,7 @@ def test_a_consumer_killed_at_any_point_loses_nothing(site: Site, point: str, tw
     assert len(site.effects()) == len(events) + twice
 
 
-@pytest.mark.parametrize("point", ["claimed", "confirmed"])
+@pytest.mark.parametrize("point", ["claimed", "halfway", "confirmed"])
 def test_a_relay_killed_at_any_point_loses_nothing_and_nothing_is_handled_twice(
     site: Site, point: str
 ) -> None:
@@ -122,7 +123,7 @@ def test_a_relay_killed_at_any_point_loses_nothing_and_nothing_is_handled_twice(
 
 
 def test_a_consumer_told_to_stop_ends_by_itself(site: Site) -> None:
-    site.place.publisher().publish(renamed("Mina").message())
+    publish(site.place.publisher(), renamed("Mina").message())
     consumer = site.consume()
     eventually(site.effects, "it is at work")
     consumer.terminate()

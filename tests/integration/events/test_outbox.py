@@ -100,6 +100,16 @@ def test_events_of_a_key_are_sent_in_order_whatever_their_number(desk: Desk) -> 
         assert [message.id for message in publisher.taken if message.key == key] == own
 
 
+def test_keys_are_under_way_together_and_of_each_key_one_event(desk: Desk) -> None:
+    desk.record(*(renamed(f"n{number}", user_id=1 + number % 4) for number in range(BATCH)))
+    publisher = ListPublisher()
+    assert Relay(desk.store, publisher).send_waiting() == BATCH
+    for together in publisher.together:
+        keys = [message.key for message in together]
+        assert len(keys) == len(set(keys))
+    assert len(publisher.together) == -(-BATCH // 4)
+
+
 def test_a_low_id_that_commits_late_is_not_skipped(desk: Desk) -> None:
     late, early = renamed("late", user_id=1), renamed("early", user_id=2)
     publisher = ListPublisher()
@@ -142,6 +152,23 @@ def test_while_the_broker_is_away_nothing_is_lost_and_what_it_took_is_not_sent_a
     second = ListPublisher()
     assert send_all(Relay(desk.store, second)) == 3
     assert second.ids() == [event.id for event in events[2:]]
+
+
+def test_what_was_confirmed_beside_an_event_that_was_not_is_not_sent_again(desk: Desk) -> None:
+    events = [renamed(f"n{number}", user_id=1 + number) for number in range(5)]
+    desk.record(*events)
+
+    def refuse_the_third(message: Message) -> None:
+        if message.id == events[2].id:
+            away(message)
+
+    first = ListPublisher(refuse_the_third)
+    with pytest.raises(BrokerUnavailableError):
+        Relay(desk.store, first).send_waiting()
+    second = ListPublisher()
+    assert send_all(Relay(desk.store, second)) == 1
+    assert second.ids() == [events[2].id]
+    assert len(first.ids()) == 4
 
 
 def test_an_event_that_no_queue_takes_holds_up_its_own_key_alone(desk: Desk) -> None:

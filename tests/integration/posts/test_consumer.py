@@ -23,6 +23,7 @@ from extracted.posts.opening import Storage, open_storage
 from extracted.posts.settings import ConsumerSettings
 from tests.integration.posts.running import settings
 from tests.integration.posts.storages import NOON, write, writer
+from tests.publishing import publish
 from tests.wire_tools.proxy import until
 
 
@@ -38,13 +39,12 @@ def storage(chosen: ConsumerSettings) -> Iterator[Storage]:
         yield storage
 
 
-def publish(chosen: ConsumerSettings, *events: Event[Payload]) -> None:
+def publish_all(chosen: ConsumerSettings, *events: Event[Payload]) -> None:
     broker = open_broker(chosen.broker_url)
     with closing(broker.consumer(SUBSCRIPTION)) as consumer:
         consumer.receive(0.0)  # makes the queue
     with closing(broker.publisher()) as publisher:
-        for event in events:
-            publisher.publish(event.message())
+        publish(publisher, *(event.message() for event in events))
 
 
 def renamed(name: str, hours: int = 1) -> Event[UserRenamed]:
@@ -74,7 +74,7 @@ def test_the_command_renames_and_stops_when_told(
     chosen: ConsumerSettings, storage: Storage
 ) -> None:
     post = write(storage.repository())
-    publish(chosen, renamed("Anna"))
+    publish_all(chosen, renamed("Anna"))
     environ = {
         **os.environ,
         "DATABASE_URL": chosen.database_url,
@@ -117,7 +117,7 @@ def test_an_event_of_an_older_name_that_is_replayed_last_does_not_win(
     older, newer = renamed("Older", 1), renamed("Newer", 2)
     last = happened(UserRenamed(user_id=2, name="Bob"), at=NOON + timedelta(hours=3))
     other = write(storage.repository(), writer(2, "Rob"))
-    publish(chosen, newer, older, newer, last)
+    publish_all(chosen, newer, older, newer, last)
     with running(chosen):
         until(lambda: name_of(storage, other.id) == "Bob", "all are handled", 40)
     assert name_of(storage, post.id) == "Newer"
@@ -127,7 +127,7 @@ def test_a_new_users_name_is_known_before_he_writes(
     chosen: ConsumerSettings, storage: Storage
 ) -> None:
     person = Person(id=1, name="Anna", email="a@example.org")
-    publish(chosen, happened(UserRegistered(user=person), at=NOON + timedelta(hours=1)))
+    publish_all(chosen, happened(UserRegistered(user=person), at=NOON + timedelta(hours=1)))
     with running(chosen):
         until(lambda: write(storage.repository()).author_name == "Anna", "the name is known", 40)
 
@@ -141,7 +141,7 @@ def test_while_a_table_is_shut_a_rename_waits_and_counts_no_failure(
         # As the fence of a move refuses; the whole move is in test_moving.py.
         shut = "SELECT RAISE(ABORT, 'posts takes no writes here')"
         connection.execute(text(f"CREATE TRIGGER shut BEFORE UPDATE ON posts BEGIN {shut}; END"))
-    publish(chosen, renamed("Anna"))
+    publish_all(chosen, renamed("Anna"))
     with running(chosen):
         until(lambda: "takes no writes here" in caplog.text, "it is refused", 40)
         with engine.begin() as connection:

@@ -7,14 +7,17 @@ takes its place, the later ones may be handled first.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from extracted.chassis.events.port import Subscription
+from extracted.chassis.events.rabbitmq.address import Address
 from extracted.chassis.events.rabbitmq.consumer import RabbitConsumer
 from extracted.chassis.events.rabbitmq.dead import RabbitDeadLetters
 from extracted.chassis.events.rabbitmq.link import Link
+from extracted.chassis.events.rabbitmq.pipeline import Pipeline
 from extracted.chassis.events.rabbitmq.publisher import RabbitPublisher
 from extracted.chassis.events.rabbitmq.topology import Names
 
@@ -29,17 +32,27 @@ class RabbitBroker:
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query))
         self._names = Names(options.pop("namespace", ""))
-        self._url = urlunsplit(parts._replace(query=urlencode(options)))
+        self._address = Address(urlunsplit(parts._replace(query=urlencode(options))))
         self._clock = clock
+        _quieten(logging.getLogger("pika"))
 
     def publisher(self) -> RabbitPublisher:
         """See `port.Broker`."""
-        return RabbitPublisher(Link(self._url), self._names)
+        return RabbitPublisher(Pipeline(self._address, self._names))
 
     def consumer(self, subscription: Subscription) -> RabbitConsumer:
         """See `port.Broker`."""
-        return RabbitConsumer(Link(self._url), self._names, subscription, self._clock)
+        return RabbitConsumer(Link(self._address), self._names, subscription, self._clock)
 
     def dead_letters(self, queue: str) -> RabbitDeadLetters:
         """See `port.Broker`."""
-        return RabbitDeadLetters(Link(self._url), self._names, queue)
+        return RabbitDeadLetters(Link(self._address), self._names, queue)
+
+
+def _quieten(pika: logging.Logger) -> None:
+    """Unless somebody has said what pika is to tell: each try that fails would be eight lines.
+
+    What it tells of is raised too, and whoever waits for the broker tells of that once.
+    """
+    if pika.level == logging.NOTSET:
+        pika.setLevel(logging.CRITICAL)

@@ -1,7 +1,6 @@
-"""One connection to RabbitMQ with one channel that confirms.
+"""One connection to RabbitMQ with one channel that confirms one message at a time.
 
-Every wait has a bound: 5 s to connect, 10 s while the broker takes nothing (its memory or disk
-alarm), two heartbeats of silence otherwise.
+Every wait has a bound: those of `address`, and two heartbeats of silence otherwise.
 """
 
 from __future__ import annotations
@@ -9,31 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import pika
 from pika.exceptions import AMQPError, NackError, UnroutableError
 
-from extracted.chassis.events.port import BrokerUnavailableError
-
-CONNECT_S = 5.0
-BLOCKED_S = 10.0
-# A consumer does not send any while its handler is at work: at least that time has to pass.
-HEARTBEAT_S = 60
+from extracted.chassis.events.rabbitmq.address import Address
 
 
 class Link:
     """Opened only by `open`; lets go of its connection at any trouble."""
 
-    def __init__(self, url: str, heartbeat_s: int = HEARTBEAT_S) -> None:
-        parts = urlsplit(url)
-        self._where = f"{parts.hostname}:{parts.port or 5672}"
-        self._parameters = pika.URLParameters(url)
-        self._parameters.heartbeat = heartbeat_s
-        self._parameters.socket_timeout = CONNECT_S
-        self._parameters.stack_timeout = 2 * CONNECT_S
-        self._parameters.blocked_connection_timeout = BLOCKED_S
-        self._parameters.connection_attempts = 1
+    def __init__(self, address: Address) -> None:
+        self._address = address
         self._connection: Any = None
         self._channel: Any = None
 
@@ -51,7 +37,7 @@ class Link:
             return False
         self.close()
         with self._blamed_on_the_broker():
-            self._connection = pika.BlockingConnection(self._parameters)
+            self._connection = pika.BlockingConnection(self._address.parameters)
             channel = self._connection.channel()
             channel.confirm_delivery()
             self._channel = channel
@@ -66,7 +52,7 @@ class Link:
         """The channel. Raises BrokerUnavailableError for whatever happens to it meanwhile."""
         if not self.is_open:
             self.close()
-            raise BrokerUnavailableError(f"The connection to RabbitMQ at {self._where} was lost.")
+            raise self._address.lost()
         with self._blamed_on_the_broker():
             yield self._channel
 
@@ -75,18 +61,12 @@ class Link:
         try:
             yield
         except NackError as error:
-            raise BrokerUnavailableError(
-                f"RabbitMQ at {self._where} refuses a message: a queue that takes it is full. Does"
-                " its consumer run?"
-            ) from error
+            raise self._address.refuses() from error
         except UnroutableError:
             raise
         except (AMQPError, OSError) as error:
             self.close()
-            told = str(error) or type(error).__name__
-            raise BrokerUnavailableError(
-                f"RabbitMQ at {self._where} cannot be used: {told}"
-            ) from error
+            raise self._address.unusable(error) from error
 
     def pump(self, seconds: float) -> None:
         """Let pika work for up to this time, or until something has been dispatched."""

@@ -1,42 +1,35 @@
-"""Publishes to the exchange and waits for each confirm."""
+"""Publishes to the exchange and waits for the confirm of each message, for all of them together."""
 
 from __future__ import annotations
 
-from pika.exceptions import UnroutableError
+from collections.abc import Sequence
 
-from extracted.chassis.events.port import BrokerUnavailableError, Message, UnroutedError
-from extracted.chassis.events.rabbitmq.link import Link
-from extracted.chassis.events.rabbitmq.topology import Names, declare_exchange, send
+from extracted.chassis.events.port import BrokerUnavailableError, Message, Outcome
+from extracted.chassis.events.rabbitmq.pipeline import Pipeline
 
 
 class RabbitPublisher:
     """See `port.Publisher`."""
 
-    def __init__(self, link: Link, names: Names) -> None:
-        self._link = link
-        self._names = names
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
 
-    def publish(self, message: Message) -> None:
+    def publish_all(self, messages: Sequence[Message]) -> Sequence[Outcome]:
         """See `port.Publisher`."""
-        kept = self._link.is_open
-        try:
-            self._publish(message)
-        except BrokerUnavailableError:
-            # A connection that was kept since the last event may long have been closed.
-            if not kept or self._link.is_open:
-                raise
-            self._publish(message)
+        kept = self._pipeline.is_open
+        outcomes = self._pipeline.send(messages)
+        if not kept or self._pipeline.is_open:
+            return outcomes
+        # A connection that was kept since the last event may long have been closed.
+        told = list(zip(messages, outcomes, strict=True))
+        left = [message for message, outcome in told if _is_lost(outcome)]
+        again = iter(self._pipeline.send(left))
+        return [next(again) if _is_lost(outcome) else outcome for outcome in outcomes]
 
     def close(self) -> None:
         """See `port.Publisher`."""
-        self._link.close()
+        self._pipeline.close()
 
-    def _publish(self, message: Message) -> None:
-        is_new = self._link.open()
-        with self._link.channel() as channel:
-            if is_new:
-                declare_exchange(channel, self._names)
-            try:
-                send(channel, message, self._names.exchange, message.topic)
-            except UnroutableError:
-                raise UnroutedError(message.topic) from None
+
+def _is_lost(outcome: Outcome) -> bool:
+    return isinstance(outcome, BrokerUnavailableError)

@@ -103,7 +103,7 @@ def declare(channel: Any, names: Names, subscription: Subscription) -> None:
 def send(
     channel: Any, message: Message, exchange: str, routing_key: str, **headers: str | int
 ) -> None:
-    """Publish, and return when it is confirmed. Raises pika's exceptions."""
+    """Publish; on a blocking channel, return when it is confirmed. Raises pika's exceptions."""
     properties = pika.BasicProperties(
         delivery_mode=pika.DeliveryMode.Persistent.value,
         content_type="application/json",

@@ -19,14 +19,18 @@ MARKS = {
 @dataclass
 class Narrator:
     """Tells what the engine does. Evidence counts up in place on a terminal; elsewhere it is told
-    every `quiet_s` seconds of `clock`, so that a log stays readable.
+    every `quiet_s` seconds of `clock`, and ever more seldom the longer a gate takes, down to every
+    `most_quiet_s`, so that a log stays readable.
     """
 
     console: Console
     clock: Callable[[], float]
     quiet_s: float = 5.0
+    most_quiet_s: float = 1800.0
     _status: Status | None = field(default=None, init=False)
     _told_at: float = field(default=float("-inf"), init=False)
+    _since: float = field(default=float("-inf"), init=False)
+    _gate: str = field(default="", init=False)
 
     def acting(self, text: str) -> None:
         """A part begins."""
@@ -36,9 +40,11 @@ class Narrator:
 
     def looking(self, gate: str, evidence: Evidence) -> None:
         """A gate has looked once more."""
+        if gate != self._gate:
+            self._gate, self._since = gate, self.clock()
         if self.console.is_terminal:
             self._show(f"{gate}: {evidence.text}")
-        elif self.clock() - self._told_at >= self.quiet_s:
+        elif self.clock() - self._told_at >= self._pause_s():
             self._line(f"  . {escape(f'{gate}: {evidence.text}')}")
 
     def result(self, text: str, verdict: Verdict) -> None:
@@ -46,6 +52,9 @@ class Narrator:
         self.quiet()
         colour, mark = MARKS[verdict]
         self._line(f"[{colour}]{mark:>4}[/] {escape(text)}")
+
+    def _pause_s(self) -> float:
+        return min(self.most_quiet_s, max(self.quiet_s, (self.clock() - self._since) / 12))
 
     def quiet(self) -> None:
         """Take the live line away."""

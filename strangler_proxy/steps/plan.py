@@ -31,9 +31,15 @@ def as_table(step: Step, state: State) -> Table:
             table.add_row(str(number), escape(stage.part.forward), mark, style="bold")
             table.add_row("undo", escape(stage.part.back), "", style="dim")
         for gate in stage.gates:
-            mark = "passed" if gate_key(stage, gate) in state.passed else ""
+            mark = _gate_mark(state, gate_key(stage, gate))
             table.add_row(escape(gate.name), escape(gate.criteria), mark)
     return table
+
+
+def _gate_mark(state: State, key: str) -> str:
+    if key in state.passed:
+        return "passed"
+    return "under way" if key in state.noted else ""
 
 
 def as_values(step: Step, state: State) -> dict[str, Any]:
@@ -57,6 +63,7 @@ def as_values(step: Step, state: State) -> dict[str, Any]:
                         "name": gate.name,
                         "criteria": gate.criteria,
                         "passed": gate_key(stage, gate) in state.passed,
+                        "noted": state.noted.get(gate_key(stage, gate)),
                     }
                     for gate in stage.gates
                 ],

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,11 +21,12 @@ from strangler_proxy.steps.ledger import (
     read_ledger,
     running_now,
 )
+from strangler_proxy.steps.leftovers import Leftover, as_lines
 from strangler_proxy.steps.narrator import Narrator
 from strangler_proxy.steps.options import add_options, choose
 from strangler_proxy.steps.pace import RealPace, stopped_by_signals
 from strangler_proxy.steps.plan import as_table, as_values, next_in_words, standing
-from strangler_proxy.steps.state import Phase, fold
+from strangler_proxy.steps.state import Phase, State, fold
 from strangler_proxy.steps.step import Step
 
 USAGE, LOCKED = 2, 4
@@ -33,7 +34,8 @@ EXIT_CODES = """\
 exit codes:
   0  done (or: plan or status printed, undo complete)
   1  a gate failed, or a part could not be done; the step fell back by itself
-  2  the command line, strangler.yaml, the environment or the ledger is not usable
+  2  the command line, strangler.yaml, the environment or the ledger is not usable; or the step is
+     over, or cannot be undone any more: nothing was done
   3  stopped where it stands: too little evidence, a signal, an undo that could not be completed
   4  another run of this step holds the ledger"""
 
@@ -56,7 +58,8 @@ class Script:
     """A step script. `declare` makes the step out of its options, and touches nothing yet.
 
     `options` is a frozen dataclass made of `option` fields; `declare` may raise StepError. `over`
-    says why the step may be run in no direction any more, None while it may.
+    says why the step may be run in no direction any more, `no_way_back` why it may not be undone,
+    None while it may. `afterwards` looks for what nobody needs any more once the step is done.
     """
 
     name: str
@@ -65,6 +68,12 @@ class Script:
     options: type[Any]
     declare: Callable[[Any, Site], Step]
     over: Callable[[], str | None] = lambda: None
+    no_way_back: Callable[[], str | None] = lambda: None
+    afterwards: Callable[[Site], Iterable[Leftover]] = lambda _: ()
+
+    def barred(self, way: Direction) -> str | None:
+        """Why it may not be run in this direction any more; None while it may."""
+        return self.over() or (self.no_way_back() if way is Direction.UNDO else None)
 
 
 def run_step_script(script: Script, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -94,7 +103,7 @@ def _act(script: Script, chosen: dict[str, Any], told: Console) -> int:
     path = run_dir / f"{script.name}.ledger.jsonl"
     if wanted not in set(Direction):
         return _tell(script, site, path, chosen, wanted == "status", as_json)
-    if why := script.over():
+    if why := script.barred(Direction(wanted)):
         raise StepError(why)
     pace = RealPace()
     with open_ledger(path, wanted) as ledger, stopped_by_signals(pace):
@@ -113,9 +122,25 @@ def _act(script: Script, chosen: dict[str, Any], told: Console) -> int:
             outcome = Outcome(Ending.STOPPED, "stopped by an unexpected error, see above", advice)
         finally:
             narrator.quiet()
-        values = as_values(step, ledger.state)
-    _say(outcome, values, told, as_json)
+        values, state = as_values(step, ledger.state), ledger.state
+    values["next"] |= _barred(script)
+    left = _left_over(script, site, state)
+    _say(outcome, {**values, "left_over": list(map(asdict, left))}, told, as_json)
+    _show_leftovers(told, left)
     return outcome.ending
+
+
+def _barred(script: Script) -> dict[str, str]:
+    return {str(way): why for way in Direction if (why := script.barred(way))}
+
+
+def _left_over(script: Script, site: Site, state: State) -> list[Leftover]:
+    return list(script.afterwards(site)) if state.phase is Phase.FINISHED else []
+
+
+def _show_leftovers(console: Console, left: Sequence[Leftover]) -> None:
+    for line in as_lines(left):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _say(outcome: Outcome, values: dict[str, Any], told: Console, as_json: bool) -> None:
@@ -139,29 +164,36 @@ def _tell(
     records = read_ledger(path)
     state = fold(records)
     step = script.declare(choose(script.options, state.options, given), site)
+    barred, left = _barred(script), _left_over(script, site, state)
     if as_json:
+        values = as_values(step, state)
+        values["next"] |= barred
         last = {"ledger": str(path), "records": len(records), "running": running_now(path)}
-        print(json.dumps({**as_values(step, state), **last}))  # noqa: T201
+        print(json.dumps({**values, "left_over": list(map(asdict, left)), **last}))  # noqa: T201
         return 0
     out = Console()
     out.print(as_table(step, state))
     out.print(f"Where it stands: {standing(state)}.", markup=False, highlight=False)
     if status:
-        _tell_more(out, step, path, records)
+        _tell_more(out, step, path, records, barred)
+        _show_leftovers(out, left)
     elif state.phase is not Phase.FINISHED:
         out.print("This is the plan; nothing was changed. Run it with --execute.", highlight=False)
     return 0
 
 
-def _tell_more(out: Console, step: Step, path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+def _tell_more(
+    out: Console,
+    step: Step,
+    path: Path,
+    records: Sequence[Mapping[str, Any]],
+    barred: Mapping[str, str],
+) -> None:
     state = fold(records)
     out.print(f"Running now: {running_now(path) or 'nobody'}.", markup=False, highlight=False)
     for way in Direction:
-        out.print(
-            f"--{way} would next: {next_in_words(step, state, way)}",
-            markup=False,
-            highlight=False,
-        )
+        told = barred.get(way) or next_in_words(step, state, way)
+        out.print(f"--{way} would next: {told}", markup=False, highlight=False, soft_wrap=True)
     for record in records[-8:]:
         about = record.get("part") or record.get("gate") or ", ".join(record.get("parts", ()))
         text = record.get("evidence") or record.get("text") or ""

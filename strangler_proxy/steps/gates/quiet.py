@@ -1,11 +1,13 @@
 """That an upstream is asked nothing any more, by the proxy's own counts."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from strangler_proxy.steps.duration import spelled
+from strangler_proxy.steps.gates.soak import PIECE_S
 from strangler_proxy.steps.gates.traffic import Counts, Unobservable
-from strangler_proxy.steps.step import Evidence, Pace, Verdict
+from strangler_proxy.steps.step import Evidence, Facts, Pace, Verdict
 
 
 def asked(counts: Counts, upstream: str) -> dict[str, int]:
@@ -33,7 +35,9 @@ class NothingReaches:
     """Passes when no request has reached `upstream` for `seconds`, and `least` have others.
 
     Each route of the proxy is looked at, and what no route names. Who asks the upstream directly
-    is not seen. What reaches it within `settle_s` was on its way, and begins the time anew.
+    is not seen. What reaches it within `settle_s` was on its way, and begins the time anew. Each
+    `piece_s` of quiet is noted, so that a later run goes on from there, unless the upstream was
+    asked meanwhile; time in which no run looks does not count.
     """
 
     upstream: str
@@ -43,26 +47,47 @@ class NothingReaches:
     patience_s: float
     interval_s: float = 1.0
     settle_s: float = 5.0
+    piece_s: float = PIECE_S
     name: str = "quiet"
 
     @property
     def criteria(self) -> str:
         """What it takes to pass, for the plan."""
-        return (
-            f"{spelled(self.seconds)} and {self.least} requests long, none reaches {self.upstream}"
-        )
+        long = f"{spelled(self.seconds)} and {self.least} requests long"
+        return f"{long}, none reaches {self.upstream}"
 
-    def begin(self, pace: Pace) -> "_Listening":
+    def begin(self, pace: Pace) -> "Listening":
         """Listen from now on."""
-        return _Listening(self, pace, pace.now(), pace.now() + self.settle_s)
+        return Listening(self, pace, pace.now(), pace.now() + self.settle_s)
+
+    def resume(self, pace: Pace, noted: Facts) -> "Listening":
+        """Listen on, behind the last piece that was noted."""
+        return Listening(self, pace, pace.now(), pace.now() + self.settle_s, Quiet(**noted))
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """What is behind: seconds of quiet, requests to others in them, and who had asked by then."""
+
+    seconds: float = 0.0
+    elsewhere: int = 0
+    asked: Mapping[str, int] = field(default_factory=dict)
+
+    def broken_by(self, now: Mapping[str, int]) -> bool:
+        """Whether the upstream was asked since, by the counts of a proxy that runs on."""
+        goes_on = all(now.get(route, 0) >= number for route, number in self.asked.items())
+        return goes_on and any(number > self.asked.get(route, 0) for route, number in now.items())
 
 
 @dataclass
-class _Listening:
+class Listening:
+    """One trial, over however many runs."""
+
     gate: NothingReaches
     pace: Pace
     began_at: float
     settled_at: float
+    behind: Quiet = Quiet()
     start: Counts | None = field(default=None)
 
     def look(self) -> Evidence:
@@ -71,22 +96,40 @@ class _Listening:
             now = self.gate.counts()
         except Unobservable as fault:
             return Evidence(Verdict.INCONCLUSIVE, str(fault))
-        if self.start is None or _all(now) < _all(self.start):  # the proxy began anew
-            self.start, self.began_at = now, self.pace.now()
         name = self.gate.upstream
-        before, after = asked(self.start, name), asked(now, name)
-        others = _all(now) - _all(self.start) - sum(after.values()) + sum(before.values())
-        evidence = judge_quiet(before, after, others, self.gate.least)
-        if evidence.verdict is Verdict.FAILED and self.pace.now() < self.settled_at:
-            self.start, self.began_at = now, self.pace.now()
-            return Evidence(
-                Verdict.INCONCLUSIVE, f"{evidence.text}, begun before", evidence.numbers
-            )
-        left = self.gate.seconds - (self.pace.now() - self.began_at)
+        if self.start is None and self.behind.broken_by(asked(now, name)):
+            self.behind = Quiet()
+        if self.start is None or _all(now) < _all(self.start):  # the proxy began anew
+            self._listen_from(now)
+        before, after = asked(self.start or {}, name), asked(now, name)
+        since = _all(now) - _all(self.start or {}) - sum(after.values()) + sum(before.values())
+        evidence = judge_quiet(before, after, self.behind.elsewhere + since, self.gate.least)
+        if evidence.verdict is Verdict.FAILED:
+            return self._failed(evidence, now)
+        quiet_s = self.pace.now() - self.began_at
+        left = self.gate.seconds - self.behind.seconds - quiet_s
+        if quiet_s >= self.gate.piece_s:
+            behind = self.behind
+            self.behind = Quiet(behind.seconds + quiet_s, behind.elsewhere + since, after)
+            self._listen_from(now)
         if evidence.verdict is Verdict.PASSED and left > 0:
             text = f"{evidence.text}; {spelled(left)} to go"
             return Evidence(Verdict.INCONCLUSIVE, text, evidence.numbers)
         return evidence
+
+    def noted(self) -> dict[str, Any]:
+        """The quiet of whole pieces."""
+        return asdict(self.behind) if self.behind.seconds else {}
+
+    def _failed(self, evidence: Evidence, now: Counts) -> Evidence:
+        if self.pace.now() >= self.settled_at:
+            return evidence
+        self.behind = Quiet()
+        self._listen_from(now)
+        return Evidence(Verdict.INCONCLUSIVE, f"{evidence.text}, begun before", evidence.numbers)
+
+    def _listen_from(self, now: Counts) -> None:
+        self.start, self.began_at = now, self.pace.now()
 
 
 def _all(counts: Counts) -> int:

@@ -36,3 +36,17 @@ def test_a_terminal_sees_evidence_count_up_in_place_and_keeps_the_result():
     assert "11 of 20 seen" not in told(terminal=False)
     assert "\x1b[2K" in text  # the live line is erased and written again
     assert "gate: 20 of 20 [seen]" in text.splitlines()[-1]
+
+
+def test_a_log_of_a_gate_that_takes_a_day_stays_short():
+    pace, out = FakePace(), StringIO()
+    narrator = Narrator(Console(file=out, width=60), pace.now)
+    for minute in range(24 * 60):
+        narrator.looking("soak", Evidence(Verdict.INCONCLUSIVE, f"minute {minute}"))
+        pace.wait(60)
+    lines = out.getvalue().splitlines()
+    assert 24 <= len(lines) <= 100
+    narrator.looking("next", Evidence(Verdict.INCONCLUSIVE, "just begun"))
+    pace.wait(5)
+    narrator.looking("next", Evidence(Verdict.INCONCLUSIVE, "five seconds on"))
+    assert "five seconds on" in out.getvalue()

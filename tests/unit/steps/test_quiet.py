@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 import pytest
 
 from strangler_proxy.running import SideCounts
 from strangler_proxy.steps.gates import NothingReaches
+from strangler_proxy.steps.gates.quiet import Listening
 from strangler_proxy.steps.gates.traffic import Counts, Unobservable
 from strangler_proxy.steps.parts import LeadDefault
 from strangler_proxy.steps.parts.flip import FlipFailed
@@ -93,6 +95,53 @@ def test_a_proxy_that_began_anew_begins_the_time_anew() -> None:
     trial.look()
     counts.now = {"list": {NEW: 40}}
     assert "60 s to go" in trial.look().text
+
+
+def quiet_for_two_hours(counts: Counting) -> tuple[NothingReaches, Listening]:
+    """A gate that wants three, and what it has heard of them."""
+    pace = FakePace()
+    wanted = NothingReaches(OLD, 3 * 3600.0, 100, counts, patience_s=100.0)
+    trial = wanted.begin(pace)
+    trial.look()
+    for _ in range(5):
+        pace.wait(1800)
+        counts.now["list"][NEW] += 10
+        trial.look()
+    return wanted, trial
+
+
+def again(wanted: NothingReaches, trial: Listening, pace: FakePace) -> Listening:
+    return wanted.resume(pace, json.loads(json.dumps(trial.noted())))
+
+
+def test_a_later_run_goes_on_behind_the_last_whole_hour_of_quiet() -> None:
+    counts, pace = Counting({"list": {OLD: 7, NEW: 1}}), FakePace()
+    later = again(*quiet_for_two_hours(counts), pace)
+    early = later.look()
+    assert early.text == "no request of 40 reached it"
+    pace.wait(3600)
+    counts.now["list"][NEW] += 60
+    assert later.look().verdict == Verdict.PASSED
+
+
+def test_a_request_while_no_run_listened_begins_the_time_anew() -> None:
+    counts, pace = Counting({"list": {OLD: 7, NEW: 1}}), FakePace()
+    wanted, trial = quiet_for_two_hours(counts)
+    counts.now["list"] = {OLD: 8, NEW: 90}
+    later = again(wanted, trial, pace)
+    later.look()
+    counts.now["list"][NEW] += 100
+    assert later.look().text == "no request of 100 reached it; 3 h to go"
+
+
+def test_a_proxy_that_began_anew_while_no_run_listened_costs_nothing_that_was_noted() -> None:
+    counts, pace = Counting({"list": {OLD: 7, NEW: 1}}), FakePace()
+    wanted, trial = quiet_for_two_hours(counts)
+    counts.now = {"list": {NEW: 3}}
+    later = again(wanted, trial, pace)
+    later.look()
+    counts.now = {"list": {NEW: 103}}
+    assert later.look().text == "no request of 140 reached it; 1 h to go"
 
 
 @dataclass

@@ -1,16 +1,21 @@
-"""A step script whose step is over."""
+"""A step script whose step is over, or has no way back; and what is left when one is done."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from strangler_proxy.steps import Step
-from strangler_proxy.steps.script import Script, main
+from strangler_proxy.steps import Stage, Step
+from strangler_proxy.steps.leftovers import Leftover
+from strangler_proxy.steps.script import Script, Site, main
+from tests.unit.steps.fakes import FakePart
 
 CONFIG = "listen: 127.0.0.1:0\nupstreams: {old: {url: 'http://127.0.0.1:9'}}\ndefault: old\n"
+PART = FakePart("a", {})
+GONE = "notes are retired: no way leads back"
 
 
 @dataclass(frozen=True)
@@ -18,21 +23,69 @@ class Options:
     pass
 
 
+def looked_for(site: Site) -> list[Leftover]:
+    names = tuple(site.config.upstreams)
+    return [Leftover("upstreams", names, site.config_path.name, "look for `old` first")]
+
+
+NOTES = Script(
+    *("notes", "Move notes.", "", Options),
+    lambda options, site: Step("notes", "Notes", (Stage("a", PART),)),
+    afterwards=looked_for,
+)
+
+
+class Runs:
+    """Runs of a script in one folder."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.config, self.ledger = folder / "strangler.yaml", folder / ".strangler"
+        self.config.write_text(CONFIG)
+        self._capsys = capsys
+
+    def run(self, script: Script, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr."""
+        code = main(script, [*arguments, "-c", str(self.config)])
+        told = self._capsys.readouterr()
+        return code, told.out, told.err
+
+
+@pytest.fixture
+def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Runs:
+    return Runs(tmp_path, capsys)
+
+
 @pytest.mark.parametrize("way", ["--execute", "--undo"])
-def test_a_step_that_is_over_can_be_looked_at_and_run_no_more(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str
+def test_a_step_that_is_over_can_be_looked_at_and_run_no_more(site: Runs, way: str) -> None:
+    script = replace(NOTES, over=lambda: GONE)
+    assert site.run(script)[0] == 0
+    code, _, told = site.run(script, way)
+    assert (code, GONE in told) == (2, True)
+    assert not site.ledger.exists()
+
+
+def test_a_step_without_a_way_back_can_be_executed_and_refuses_its_undo_at_once(
+    site: Runs,
 ) -> None:
-    config = tmp_path / "strangler.yaml"
-    config.write_text(CONFIG)
-    script = Script(
-        "notes",
-        "Move notes.",
-        "",
-        Options,
-        lambda options, site: Step("notes", "Notes", ()),
-        over=lambda: "notes are retired: no way leads back",
-    )
-    assert main(script, ["-c", str(config)]) == 0
-    assert main(script, [way, "-c", str(config)]) == 2
-    assert "no way leads back" in capsys.readouterr().err
-    assert not (tmp_path / ".strangler").exists()
+    script = replace(NOTES, no_way_back=lambda: GONE)
+    assert site.run(script, "--execute")[0] == 0
+    before = [path.read_bytes() for path in site.ledger.iterdir()]
+    code, _, told = site.run(script, "--undo")
+    assert (code, GONE in told) == (2, True)
+    assert [path.read_bytes() for path in site.ledger.iterdir()] == before
+    assert f"--undo would next: {GONE}" in site.run(script, "--status")[1]
+    assert json.loads(site.run(script, "--status", "--json")[1])["next"]["undo"] == GONE
+    assert site.run(script, "--execute")[0] == 0
+
+
+def test_a_step_that_is_done_says_what_nobody_needs_any_more(site: Runs) -> None:
+    line = "upstreams (strangler.yaml): old; look for `old` first"
+    assert line not in site.run(NOTES, "--status")[1]
+    assert line in site.run(NOTES, "--execute")[2]
+    assert line in site.run(NOTES, "--status")[1]
+    told = {"kind": "upstreams", "names": ["old"], "where": "strangler.yaml"}
+    for arguments in (("--status", "--json"), ("--execute", "--json")):
+        (left,) = json.loads(site.run(NOTES, *arguments)[1])["left_over"]
+        assert left == {**told, "mind": "look for `old` first"}
+    assert site.run(NOTES, "--undo")[0] == 0
+    assert json.loads(site.run(NOTES, "--status", "--json")[1])["left_over"] == []

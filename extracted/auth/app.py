@@ -56,7 +56,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
         trusted=settings.trusted_proxy,
         clock=clock,
     )
-    app.register_blueprint(health.blueprint("auth"))
+    app.register_blueprint(health.blueprint("auth", relay.details))
     app.register_blueprint(routes.blueprint(parts))
 
     def close() -> None:

@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     relay = Relay(storage.outbox, open_broker(settings.broker_url).publisher())
     callers = _callers(settings, clock)
     images = Images(settings.image_service_url)
-    app.register_blueprint(health.blueprint("posts"))
+    app.register_blueprint(health.blueprint("posts", relay.details))
     app.register_blueprint(routes.blueprint(storage.repository(relay.wake), callers, images, clock))
 
     closing = ExitStack()

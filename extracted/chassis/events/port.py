@@ -94,8 +94,8 @@ class Publisher(Protocol):
     def publish_all(self, messages: Sequence[Message]) -> Sequence[Outcome]:
         """Wait until each is on disk in every queue that takes its topic; the outcome of each.
 
-        BrokerUnavailableError: some queues may have it. UnroutedError: none has, and one must. Of
-        messages of one key only the last may fail alone, so send what is behind it when it is told.
+        BrokerUnavailableError: some queues may have it. UnroutedError: none has, and one must. One
+        message of each key at a time: of two, the second may get where the first does not.
         """
         ...
 

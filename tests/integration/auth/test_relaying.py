@@ -11,6 +11,7 @@ from extracted.chassis.events.envelope import read
 from extracted.chassis.events.payloads import Person, UserRegistered, UserRenamed
 from extracted.chassis.events.port import Consumer
 from tests.integration.auth.conftest import Serve, someone
+from tests.wire_tools.proxy import until
 
 
 @pytest.fixture
@@ -40,3 +41,18 @@ def test_registering_and_renaming_reach_whoever_listens(serve: Serve, consumer: 
     ]
     assert received[1].request_id == answer.headers["X-Request-ID"]
     assert consumer.receive(0.3) is None
+
+
+def test_health_tells_of_events_that_wait_for_a_broker_that_is_away(serve: Serve) -> None:
+    service = serve(broker_url="sqlite:////nonexistent/folder/events.db")
+    service.client.post("/register", json=someone())
+    assert service.client.get("/health").json["details"] == {"outbox": None}
+    service.app.extensions["start"]()
+
+    def told() -> dict[str, float] | None:
+        answer = service.client.get("/health")
+        assert (answer.status_code, answer.json["status"]) == (200, "ok")
+        return answer.json["details"]["outbox"]
+
+    until(told, "the relay has looked", 20)
+    assert told()["events"] == 1

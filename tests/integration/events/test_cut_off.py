@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import pika
 import pytest
 
 from extracted.chassis.events.consuming import consume
@@ -14,7 +18,10 @@ from extracted.chassis.events.envelope import Event
 from extracted.chassis.events.payloads import UserRenamed
 from extracted.chassis.events.port import BrokerUnavailableError
 from extracted.chassis.events.processed import Processed
-from extracted.chassis.relaying import Relay
+from extracted.chassis.events.rabbitmq.address import Address
+from extracted.chassis.events.rabbitmq.pipeline import Pipeline
+from extracted.chassis.events.rabbitmq.topology import Names
+from extracted.chassis.relaying import BATCH, Relay
 from tests.integration.events.conftest import (
     MAIL,
     Place,
@@ -61,6 +68,111 @@ def test_a_publisher_whose_connection_was_lost_meanwhile_notices_nothing(
     line.cut()
     with pytest.raises(BrokerUnavailableError, match="cannot be used"):
         publish(publisher, message(3))
+
+
+@pytest.mark.parametrize("cut_after", [0, 30, 600, 2_000, 5_000, 9_000, 15_000])
+def test_of_a_batch_that_is_cut_off_all_that_was_confirmed_is_there_and_the_rest_is_sent_again(
+    place: Place, line: Line, tmp_path: Path, cut_after: int
+) -> None:
+    consumer = place.consumer(POSTS)
+    assert empty(consumer)
+    desk = Desk(f"sqlite:///{tmp_path}/service.db")
+    relay = Relay(desk.store, open_at(by(line, place)).publisher())
+    events = [renamed(f"n{number}", user_id=1 + number % 20) for number in range(BATCH)]
+    desk.record(*events)
+    line.cut_after = cut_after
+    try:
+        while desk.store.backlog().events:
+            with suppress(BrokerUnavailableError):
+                relay.send_waiting()
+        assert line.cut_after is None, "the line was not cut"
+    finally:
+        relay.end()
+        relay.run()  # closes what is open
+        desk.engine.dispose()
+    ids = []
+    while len(set(ids)) < len(events):
+        ids += taken(consumer, 1)
+    firsts = list(dict.fromkeys(ids))
+    for key in {event.key for event in events}:
+        own = [event.id for event in events if event.key == key]
+        assert [each for each in firsts if each in own] == own
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # nobody says goodbye on this line
+def test_a_broker_that_confirms_nothing_is_waited_for_so_long_and_no_longer(
+    place: Place, line: Line
+) -> None:
+    assert empty(place.consumer())
+    url, _, namespace = by(line, place).partition("?namespace=")
+    pipeline = Pipeline(Address(url), Names(namespace), confirm_s=0.2)
+    assert pipeline.send([message(1)]) == [None]
+    line.silence()
+    outcomes = pipeline.send([message(2), message(3, key="b")])
+    assert [str(outcome) for outcome in outcomes] == [
+        f"RabbitMQ at 127.0.0.1:{line.port} cannot be used: there was no answer in 0.2 s"
+    ] * 2
+    assert not pipeline.is_open
+    pipeline.close()
+    gc.collect()
+
+
+def test_a_full_queue_refuses_its_own_messages_and_no_others(place: Place) -> None:
+    consumer = place.consumer()
+    assert empty(consumer)
+    with narrow_queue(place) as topic:
+        publisher = place.publisher()
+        first, second = message(1, "a", topic), message(2, "b", topic)
+        outcomes = publisher.publish_all([first, message(3, "c"), second, message(4, "d")])
+        assert (outcomes[0], outcomes[1], outcomes[3]) == (None, None, None)
+        assert "a queue that takes it is full" in str(outcomes[2])
+        assert publisher.publish_all([message(5, "e")]) == [None]
+    assert sorted(taken(consumer, 3)) == ["id-3", "id-4", "id-5"]
+
+
+@contextmanager
+def narrow_queue(place: Place) -> Iterator[str]:
+    """A queue with room for one message; gives the topic that it takes."""
+    parts = urlsplit(place.url)
+    namespace = parts.query.removeprefix("namespace=")
+    exchange, queue = f"{namespace}.events", f"{namespace}.narrow"
+    connection = pika.BlockingConnection(pika.URLParameters(urlunsplit(parts._replace(query=""))))
+    channel = connection.channel()
+    arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    channel.queue_declare(queue, durable=True, arguments=arguments)
+    channel.queue_bind(queue, exchange, "narrow.topic")
+    try:
+        yield "narrow.topic"
+    finally:
+        channel.queue_delete(queue)
+        connection.close()
+
+
+def test_pika_is_silent_while_all_goes_well_and_an_outage_is_told_of_once(
+    place: Place, line: Line, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert empty(place.consumer(POSTS))
+    desk = Desk(f"sqlite:///{tmp_path}/service.db")
+    relay = Relay(desk.store, open_at(by(line, place)).publisher(), poll_s=0.02)
+    relay.start()
+    try:
+        desk.record(renamed("a"))
+        eventually(lambda: desk.store.backlog().events == 0, "it is sent")
+        assert caplog.messages == []
+        line.cut()
+        desk.record(renamed("b"))
+        eventually(lambda: desk.store.backlog().oldest_s > 1, "several tries have failed")
+        line.mend()
+        eventually(lambda: desk.store.backlog().events == 0, "it is sent")
+        eventually(lambda: len(caplog.messages) > 1, "the end of the outage is told of")
+    finally:
+        relay.stop()
+        desk.engine.dispose()
+    first, last = caplog.messages
+    assert f"Relay: RabbitMQ at 127.0.0.1:{line.port} cannot be used" in first
+    assert "Connection refused" in first or "reset" in first or "lost" in first.lower()
+    assert last == "Relay: works again"
 
 
 def test_what_was_in_hand_when_the_line_was_cut_comes_again(place: Place, line: Line) -> None:

@@ -1,17 +1,23 @@
-"""A line to a server that can be cut and mended."""
+"""A line to a server that can be cut and mended, or on which the server falls silent."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class Line:
-    """Passes bytes to a server for as long as it is not cut; cut, it closes and refuses."""
+    """Passes bytes to a server for as long as it is not cut; cut, it closes and refuses.
+
+    With `cut_after`, the connection on which so many more bytes have gone to the server ends there.
+    """
 
     def __init__(self, host: str, port: int) -> None:
+        self.cut_after: int | None = None
+        self._heard = threading.Event()
+        self._heard.set()
         self._to = (host, port)
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
@@ -40,7 +46,12 @@ class Line:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
+    def silence(self) -> None:
+        """Pass on nothing more of what the server says."""
+        self._heard.clear()
+
     def close(self) -> None:
+        self._heard.set()
         self.cut()
         for thread in self._threads:
             thread.join(10)
@@ -58,14 +69,25 @@ class Line:
             self._run(self._pass, near, far)
 
     def _pass(self, near: socket.socket, far: socket.socket) -> None:
-        back = threading.Thread(target=_pump, args=(far, near), daemon=True)
+        back = threading.Thread(target=_pump, args=(far, near, self._hear), daemon=True)
         back.start()
-        _pump(near, far)
+        _pump(near, far, self._count)
         back.join(10)
         with self._lock:
             self._open = [each for each in self._open if each not in (near, far)]
         near.close()
         far.close()
+
+    def _hear(self, data: bytes) -> bytes:
+        self._heard.wait()
+        return data
+
+    def _count(self, data: bytes) -> bytes:
+        if self.cut_after is None:
+            return data
+        passed = data[: self.cut_after]
+        self.cut_after = self.cut_after - len(data) if passed == data else None
+        return passed
 
     def _run(self, act: object, *arguments: object) -> None:
         thread = threading.Thread(target=act, args=arguments, daemon=True)  # type: ignore[arg-type]
@@ -73,10 +95,14 @@ class Line:
         thread.start()
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
+def _pump(source: socket.socket, target: socket.socket, through: Callable[[bytes], bytes]) -> None:
+    """Pass bytes on until there are no more, or `through` gives back fewer."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
-            target.sendall(data)
+            passed = through(data)
+            target.sendall(passed)
+            if passed != data:
+                break
     for each in (source, target):
         with contextlib.suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from extracted.posts.opening import open_storage
 from extracted.posts.settings import Settings
 from tests.blog import NOWHERE, bearer, served
 from tests.integration.posts.running import NAME, ImageDouble, settings, told
+from tests.wire_tools.proxy import until
 
 POST = {"title": "Title", "body": "Body"}
 
@@ -117,7 +119,27 @@ def test_a_refused_post_is_not_told_of(stack: ExitStack, tmp_path: Path) -> None
 
 def test_health_needs_no_other_service(stack: ExitStack, tmp_path: Path) -> None:
     posts = client(stack, settings(tmp_path))
-    assert posts.get("/health").json == {"status": "ok", "service": "posts"}
+    told = posts.get("/health").json
+    assert (told["status"], told["service"]) == ("ok", "posts")
+
+
+@pytest.mark.parametrize("database", ["sqlite", "wire"])
+def test_health_tells_of_events_that_wait_for_a_broker_that_is_away(
+    request: pytest.FixtureRequest, stack: ExitStack, tmp_path: Path, database: str
+) -> None:
+    chosen = settings(tmp_path, broker_url="sqlite:////nonexistent/folder/events.db")
+    if database == "wire":
+        request.getfixturevalue("mongo_database")  # empties it
+        chosen = replace(chosen, database_url=request.getfixturevalue("wire"))
+    app = create_app(chosen)
+    stack.callback(app.extensions["close"])
+    posts = app.test_client()
+    for _ in range(2):
+        assert posts.post("/posts", json=POST, headers=told()).status_code == 201
+    assert posts.get("/health").json["details"] == {"outbox": None}
+    app.extensions["start"]()
+    until(lambda: posts.get("/health").json["details"]["outbox"], "the relay has looked", 20)
+    assert posts.get("/health").json["details"]["outbox"]["events"] == 2
 
 
 def test_a_token_that_does_not_say_whose_it_is_writes_nothing(

@@ -11,19 +11,24 @@ from pathlib import Path
 
 from scripts import step_1_image, step_2_auth, step_3_posts, step_4_payment
 from scripts.moving import moves_file
+from strangler_proxy.config import load
 from strangler_proxy.handover.ledger import ledger_path
 from strangler_proxy.handover.ledger import read_ledger as read_move
 from strangler_proxy.handover.standing import Phase
 from strangler_proxy.handover.standing import standing as move_standing
 from strangler_proxy.steps.ledger import read_ledger as read_step
+from strangler_proxy.steps.ledger import running_now
 from strangler_proxy.steps.options import choose
 from strangler_proxy.steps.pace import RealPace
 from strangler_proxy.steps.parts import StartProcess
 from strangler_proxy.steps.script import Script, Site
 from strangler_proxy.steps.state import fold
+from strangler_proxy.steps.step import Pace
 
 SCRIPTS = (step_1_image.SCRIPT, step_2_auth.SCRIPT, step_3_posts.SCRIPT, step_4_payment.SCRIPT)
 CARRIED = (Phase.CAPTURE, Phase.COPY, Phase.TAIL)
+LEDGER, MOVER = ".ledger.jsonl", "-mover"
+RETIREMENT = "retire"  # the step that ends movers
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,14 @@ class Standing:
         return capability in self.served | self.remote | self.carried
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """What has to run now, and the services that a step at work may be starting or stopping."""
+
+    needed: tuple[StartProcess, ...]
+    in_hand: frozenset[str]
+
+
 def needed(
     programs: Mapping[str, Iterable[StartProcess]], standing: Standing
 ) -> tuple[StartProcess, ...]:
@@ -57,10 +70,40 @@ def needed(
 
 
 def _is_needed(part: StartProcess, capability: str, standing: Standing) -> bool:
-    if part.service == f"{capability}-mover":
+    if part.service == capability + MOVER:
         return capability in standing.carried
     # What stays after an undo has something to finish still.
     return standing.away(capability) or (part.stays and part.service in standing.started)
+
+
+def view(config_path: Path, run_dir: Path, seams: Path) -> View:
+    """Where all stands now. Raises ConfigError, LedgerError, StepError, ValueError.
+
+    Which steps are at work is read first: a step that has ended by then had changed routes, seams
+    and ledgers before it stopped what they led to.
+    """
+    working = at_work(run_dir)
+    site = Site(load(config_path), config_path, run_dir)
+    parts = programs(site)
+    return View(needed(parts, look(site, seams)), in_hand(parts, working))
+
+
+def at_work(run_dir: Path) -> frozenset[str]:
+    """The names of the steps whose ledgers somebody holds at this moment."""
+    ledgers = run_dir.glob(f"*{LEDGER}")
+    return frozenset(path.name.removesuffix(LEDGER) for path in ledgers if running_now(path))
+
+
+def in_hand(
+    programs: Mapping[str, Iterable[StartProcess]], working: frozenset[str]
+) -> frozenset[str]:
+    """Choose what is the business of steps that are at work. Pure."""
+    return frozenset(
+        part.service
+        for capability, parts in programs.items()
+        for part in parts
+        if capability in working or (RETIREMENT in working and part.service.endswith(MOVER))
+    )
 
 
 def look(site: Site, seams: Path) -> Standing:
@@ -86,11 +129,11 @@ def programs(site: Site) -> dict[str, list[StartProcess]]:
     return {script.name: list(_parts(site, script)) for script in SCRIPTS}
 
 
-def start(part: StartProcess) -> bool:
+def start(part: StartProcess, pace: Pace | None = None) -> bool:
     """Start it unless it is well already; False when that was so. Raises PartFailed."""
     if part.health() is None if part.health else part.pid() is not None:
         return False
-    part.execute({}, RealPace())
+    part.execute({}, pace or RealPace())
     return True
 
 

@@ -1,23 +1,35 @@
 """The blog on its embedded defaults: which programs, on which ports, with what environment.
 
-Decides and writes files only; `scripts/processes.py` starts what is listed here.
+The commands are those of deploy/Procfile. Decides, writes files and prepares databases;
+`scripts/processes.py` starts what is listed here.
 """
 
+import contextlib
 import os
 import secrets
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ruamel.yaml import YAML
 
-from scripts.processes import ROOT, ComponentFailedError, Fleet, Program, free_ports
+from scripts import procfile
+from scripts.processes import ROOT, ComponentFailedError, Fleet, Program, free_ports, last_lines
 
+PROCFILE = ROOT / "deploy" / "Procfile"
+LOOPBACK = "127.0.0.1"
 BUCKET = "blog-images"
 SERVICES = ("auth", "posts", "image", "payment")
+# Who stands in for whom: the variable leads to the stand-in, or to the real one.
+STAND_INS = {
+    "object_store": "S3_ENDPOINT_URL",
+    "mail_sink": "SMTP_URL",
+    "stripe_double": "STRIPE_API_BASE",
+}
 MIGRATION_TIMEOUT_S = 120
 
 
@@ -57,14 +69,26 @@ def environment(folder: Path, ports: Ports, own: Mapping[str, str]) -> dict[str,
     return {
         **own,
         "DATABASE_URL": f"sqlite:///{folder / 'blog.db'}",
-        "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports.object_store}",
+        "S3_ENDPOINT_URL": f"http://{LOOPBACK}:{ports.object_store}",
         "S3_BUCKET": BUCKET,
         "AWS_DEFAULT_REGION": "us-east-1",
-        "SMTP_URL": f"smtp://127.0.0.1:{ports.mail_sink}",
+        "SMTP_URL": f"smtp://{LOOPBACK}:{ports.mail_sink}",
         "MAIL_FROM": "blog@example.org",
-        "STRIPE_API_BASE": f"http://127.0.0.1:{ports.stripe_double}",
+        "STRIPE_API_BASE": f"http://{LOOPBACK}:{ports.stripe_double}",
         "SEAMS_FILE": str(folder / "seams.json"),
         **_services(folder, ports),
+        **_places(folder, ports),
+        "PROXY_WORKERS": "1",
+    }
+
+
+def _places(folder: Path, ports: Ports) -> dict[str, str]:
+    """What the Procfile needs to know: where things are kept, and on which ports they listen."""
+    served = ("monolith", *SERVICES)
+    return {
+        "SITE_DIR": str(folder),
+        **{f"{name.upper()}_BIND": f"{LOOPBACK}:{getattr(ports, name)}" for name in served},
+        **{f"{name.upper()}_PORT": str(getattr(ports, name)) for name in STAND_INS},
     }
 
 
@@ -119,64 +143,84 @@ def write_routes(source: Path, target: Path, ports: Ports) -> None:
 
 
 def stand_ins(folder: Path, ports: Ports, environ: Mapping[str, str]) -> list[Program]:
-    """Return the local stand-ins, in the order in which to start them."""
+    """Return the local stand-ins, in the order in which to start them.
 
-    def stand_in(name: str, port: int, keeps: str, health: str | None) -> Program:
-        arguments = ("--port", str(port), "--dir", str(folder / keeps))
-        command = (sys.executable, "-m", f"scripts.embedded.{name}", *arguments)
-        return Program(name, command, {**environ, "PYTHONPATH": str(ROOT)}, port, health)
-
+    There is one for each of STAND_INS whose variable leads to it, and none for what is elsewhere.
+    """
+    health = {"object_store": "/moto-api/data.json", "stripe_double": "/_double/health"}
+    here = {**environ, **_places(folder, ports)}
     return [
-        stand_in("object_store", ports.object_store, "objects", "/moto-api/data.json"),
-        stand_in("mail_sink", ports.mail_sink, "mail", None),
-        stand_in("stripe_double", ports.stripe_double, "stripe", "/_double/health"),
+        _program(name, here, getattr(ports, name), health.get(name))
+        for name, variable in STAND_INS.items()
+        if leads_to(environ[variable], getattr(ports, name))
     ]
+
+
+def leads_to(url: str, port: int) -> bool:
+    """Return whether an address, a valid one, is that of a stand-in on this loopback port."""
+    parts = urlsplit(url)
+    return parts.hostname in {LOOPBACK, "localhost"} and parts.port == port
 
 
 def monolith(
     ports: Ports, environ: Mapping[str, str], *, workers: int = 2, threads: int = 4
 ) -> Program:
     """Return the blog under gunicorn."""
-    return Program(
-        "monolith",
-        (
-            *(sys.executable, "-m", "gunicorn", "-c", "monolith/gunicorn.conf.py"),
-            "monolith.app:create_app()",
-        ),
-        {
-            **environ,
-            "BIND": f"127.0.0.1:{ports.monolith}",
-            "WORKERS": str(workers),
-            "THREADS": str(threads),
-        },
-        ports.monolith,
-        "/health",
-    )
+    here = {
+        **environ,
+        "MONOLITH_BIND": f"{LOOPBACK}:{ports.monolith}",
+        "WORKERS": str(workers),
+        "THREADS": str(threads),
+    }
+    return _program("monolith", here, ports.monolith, "/health")
 
 
-def proxy(ports: Ports, environ: Mapping[str, str], routes: Path, *, workers: int = 1) -> Program:
+def proxy(ports: Ports, environ: Mapping[str, str], routes: Path) -> Program:
     """Return the proxy, which is up when the blog's health can be read through it."""
-    strangler = str(Path(sys.executable).parent / "strangler")
-    command = (strangler, "serve", "-c", str(routes), "--workers", str(workers))
-    return Program("proxy", command, dict(environ), ports.proxy, "/health")
+    here = {"PROXY_WORKERS": "1", **environ, "STRANGLER_CONFIG": str(routes)}
+    return _program("proxy", here, ports.proxy, "/health")
+
+
+def _program(name: str, environ: Mapping[str, str], port: int, health: str | None) -> Program:
+    """Return a process of the Procfile with this environment. Raises ProcfileError."""
+    processes = procfile.read(PROCFILE)
+    if name not in processes:
+        raise procfile.ProcfileError(f"{PROCFILE} needs a line for {name}")
+    run = processes[name].resolve(environ)
+    # The programs that it names are those of the environment that this runs in.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    own = {"PATH": path, "PYTHONPATH": str(ROOT), **environ, **run.environment}
+    return Program(name, run.command, own, port, health)
 
 
 def migrate(fleet: Fleet, environ: Mapping[str, str]) -> None:
     """Bring the blog's database to its newest schema. Raises ComponentFailedError."""
-    done = subprocess.run(
-        (sys.executable, "-m", "monolith.db", "upgrade"),
-        cwd=ROOT,
-        env={**os.environ, **environ},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=MIGRATION_TIMEOUT_S,
-        check=False,
-    )
-    fleet.logs.mkdir(parents=True, exist_ok=True)
-    said = done.stdout + done.stderr
-    (fleet.logs / "migrate.log").write_text(said, "utf-8")
-    if done.returncode != 0:
-        raise ComponentFailedError(
-            f"the database could not be prepared (status {done.returncode}):\n{said[-2000:]}"
+    prepare(fleet.logs, "monolith", (sys.executable, "-m", "monolith.db", "upgrade"), environ)
+
+
+def prepare(logs: Path, name: str, command: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Bring the database of `name` up to date by this command, whose output goes into a log.
+
+    Raises ComponentFailedError when it fails or takes longer than MIGRATION_TIMEOUT_S.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{name}-schema.log"
+    why = f"took longer than {MIGRATION_TIMEOUT_S} s"
+    with log.open("wb") as output, contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=MIGRATION_TIMEOUT_S,
+            check=False,
         )
+        if done.returncode == 0:
+            return
+        why = f"status {done.returncode}"
+    raise ComponentFailedError(
+        f"the database of {name} could not be prepared ({why}). The end of {log}:\n"
+        f"{last_lines(log)}"
+    )

@@ -25,9 +25,9 @@ class Site:
         stack.write_environment(
             self.data / "env",
             {
-                "S3_ENDPOINT_URL": f"http://127.0.0.1:{self.ports.object_store}",
-                "SMTP_URL": f"smtp://127.0.0.1:{self.ports.mail_sink}",
-                "STRIPE_API_BASE": f"http://127.0.0.1:{self.ports.stripe_double}",
+                "OBJECT_STORE_PORT": str(self.ports.object_store),
+                "MAIL_SINK_PORT": str(self.ports.mail_sink),
+                "STRIPE_DOUBLE_PORT": str(self.ports.stripe_double),
                 "STRANGLER_MOVES": str(self.moves),
                 **variables,
             },

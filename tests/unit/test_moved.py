@@ -11,6 +11,7 @@ from scripts.processes import ROOT
 from strangler_proxy.config import load
 from strangler_proxy.handover.ledger import ledger_path, open_ledger
 from strangler_proxy.handover.standing import RecordKind
+from strangler_proxy.steps.ledger import open_ledger as open_step_ledger
 from strangler_proxy.steps.parts import StartProcess
 from strangler_proxy.steps.script import Site
 
@@ -82,6 +83,30 @@ def test_a_move_is_carried_from_its_beginning_until_it_is_retired(site: Site) ->
         assert moved.look(site, seams).carried == {"auth"}
         ledger.record(RecordKind.RETIRED, dropped=False)
         assert moved.look(site, seams).carried == set()
+
+
+def test_a_step_at_work_has_its_programs_in_hand_and_those_alone(site: Site) -> None:
+    programs = moved.programs(site)
+    assert moved.in_hand(programs, frozenset()) == set()
+    assert moved.in_hand(programs, frozenset({"payment"})) == {
+        "payment",
+        "payment-reconciler",
+        "email-worker",
+        "payment-mover",
+    }
+    retiring = moved.in_hand(programs, frozenset({"retire"}))
+    assert retiring == {"auth-mover", "posts-mover", "payment-mover"}
+
+
+def test_a_view_tells_what_has_to_run_and_whose_step_holds_its_ledger(site: Site) -> None:
+    seams = site.run_dir / "seams.json"
+    seams.parent.mkdir()
+    seams.write_text('{"image": "remote", "auth": "remote"}')
+    with open_step_ledger(site.run_dir / "auth.ledger.jsonl", "undo"):
+        seen = moved.view(site.config_path, site.run_dir, seams)
+        assert [part.service for part in seen.needed] == ["image", "auth"]
+        assert seen.in_hand == {"auth", "auth-mover"}
+    assert moved.view(site.config_path, site.run_dir, seams).in_hand == set()
 
 
 def test_seams_and_routes_and_what_was_started_are_read_from_their_files(

@@ -30,3 +30,15 @@ def test_routes_are_copied_for_other_ports_and_stay_the_same(tmp_path: Path) -> 
         assert after.upstreams[name].origins[0].address.port == getattr(PORTS, name)
     assert [route.match for route in after.routes] == [route.match for route in before.routes]
     assert "# Auth: moved by scripts/step_2_auth.py" in copy.read_text()
+
+
+def test_a_stand_in_runs_only_where_its_variable_leads_to_it(tmp_path: Path) -> None:
+    made = stack.environment(tmp_path, PORTS, stack.new_secrets())
+    assert [p.name for p in stack.stand_ins(tmp_path, PORTS, made)] == list(stack.STAND_INS)
+    elsewhere = {
+        **made,
+        "S3_ENDPOINT_URL": f"http://minio:{PORTS.object_store}",
+        "SMTP_URL": "smtp://127.0.0.1:2500",
+        "STRIPE_API_BASE": f"http://localhost:{PORTS.stripe_double}/",
+    }
+    assert [p.name for p in stack.stand_ins(tmp_path, PORTS, elsewhere)] == ["stripe_double"]

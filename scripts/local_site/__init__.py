@@ -1,0 +1,1 @@
+"""The blog behind the proxy on this machine, without Docker: what `scripts/up` runs."""

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from scripts import carving
+from scripts import carving, retiring
 from scripts.carving import Patience
 from strangler_proxy.compare import NotComparable, Pixels, PixelsRule, Rules
 from strangler_proxy.config import Route, Upstream
@@ -151,6 +151,7 @@ SCRIPT = Script(
     EXAMPLES,
     Options,
     declare,
+    no_way_back=retiring.no_way_to_the_monolith,
 )
 
 if __name__ == "__main__":

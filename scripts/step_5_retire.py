@@ -12,34 +12,29 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scripts import carving, moving
+from scripts import carving, moving, retiring
 from scripts.carving import ROOT, python
-from strangler_proxy.config import load
+from scripts.retiring import MONOLITH
 from strangler_proxy.steps import Stage, Step
-from strangler_proxy.steps.gates import Health, NothingReaches, RowsAlike
+from strangler_proxy.steps.gates import NothingReaches, RowsAlike, Settled
 from strangler_proxy.steps.gates.health import Checkup
 from strangler_proxy.steps.options import count, option, positive
 from strangler_proxy.steps.parts import LeadDefault, RetireMove
 from strangler_proxy.steps.proxy import Proxy
 from strangler_proxy.steps.script import Script, Site, run_step_script
 
-MONOLITH, REST = "monolith", "posts"
-MOVES = ("auth", "posts", "payment")
+REST = "posts"
 QUEUES = ("mail", "posts")
-WEEK_S = 7 * 24 * 3600.0
+WEEK_S, SENDING_S = 7 * 24 * 3600.0, 60.0
 
 EXAMPLES = """\
   scripts/step_5_retire.py                      the plan: what is proved, and what goes for good
   scripts/step_5_retire.py --execute            watch for a week, then leave the old tables behind
   scripts/step_5_retire.py --execute --watch-s 10 --min-requests 50    for a rehearsal
-  scripts/step_5_retire.py --status             where it stands
+  scripts/step_5_retire.py --status             where it stands; once done, what can be deleted
 
-when it is done, these are needed by nobody any more:
-  the monolith's process and its image; monolith/ and migrations/monolith/; tests/**/monolith/
-  the tables users, posts, comments and payments of DATABASE_URL, if they were not dropped
-  SEAMS_FILE, SMTP_URL and MAIL_FROM of the monolith, AUTH_JWKS_URL
-  the upstream `monolith` and `control:` of every route in strangler.yaml
-  JWT_SECRET, once the last token that the monolith has signed is over (a day)"""
+--undo leads back until the first of the moves is retired. From then on it is refused with exit code
+2, and --execute completes what was begun."""
 
 
 def _yes(text: str) -> bool:
@@ -67,7 +62,9 @@ def declare(options: Options, site: Site) -> Step:
     proxy = Proxy(site.config_path)
     carving.upstream(site, MONOLITH)
     carving.upstream(site, REST)
-    moves = [moving.move_of(name, site) for name in MOVES]
+    moves = [moving.move_of(name, site) for name in retiring.MOVES]
+    led = Settled("routes", "no route leads to the monolith", retiring.routes_led(site))
+    needed = retiring.needed(site)
     quiet = NothingReaches(
         MONOLITH,
         options.watch_s,
@@ -80,59 +77,49 @@ def declare(options: Options, site: Site) -> Step:
         "retire",
         "Step 5: nothing reaches the monolith any more, and its tables are left behind",
         (
-            Stage("routes", None, (Health("strangler.yaml", _led(site), times=1, name="routes"),)),
+            Stage("routes", None, (led,)),
             Stage("rest", LeadDefault(REST, proxy), (quiet,)),
             *(Stage(f"{move.name} rows", None, (RowsAlike(move),)) for move in moves),
             Stage("events", None, tuple(_events())),
-            *(Stage(move.name, RetireMove(move, options.drop_tables)) for move in moves),
+            *(Stage(move.name, RetireMove(move, options.drop_tables, needed)) for move in moves),
         ),
     )
 
 
-def _led(site: Site) -> Checkup:
-    """Asks strangler.yaml whether a route leads to the monolith still."""
-
-    def left() -> str | None:
-        routes = [
-            route.name
-            for route in load(site.config_path).routes
-            if route.compose is None
-            and route.control == MONOLITH
-            and (route.candidate is None or route.serve.candidate_percent < 100)
-        ]
-        return f"these lead to the monolith: {', '.join(routes)}" if routes else None
-
-    return left
-
-
-def _events() -> Iterator[Health]:
+def _events() -> Iterator[Settled]:
     """Nothing waits to be sent, and nothing was put aside."""
-    for name in MOVES:
+    for name in reversed(retiring.MOVES):
         database = carving.variable(f"{name.upper()}_DATABASE_URL", moving.SET_BY_UP)
-        left = moving.unsent(database)
-        yield Health(f"the outbox of {name}", left, times=1, name=f"outbox of {name}")
+        sent = f"no event of {name} waits to be sent"
+        yield Settled(f"outbox of {name}", sent, moving.unsent(database), SENDING_S)
     for queue in QUEUES:
-        yield Health(f"the queue {queue}", _dead(queue), times=1, name=f"dead letters of {queue}")
+        # Only a person can settle these, and need not prove all the rest again behind it.
+        yield Settled(f"dead letters of {queue}", f"{queue} has put none aside", _dead(queue), 0.0)
 
 
 def _dead(queue: str) -> Checkup:
     """Asks for the dead letters of a queue."""
 
     def left() -> str | None:
-        asked = subprocess.run(
-            python("extracted.chassis.events", "dead", "list", "--queue", queue, "--json"),
-            cwd=ROOT,
-            env=os.environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=moving.LOOK_S,
-            check=False,
-        )
+        try:
+            asked = subprocess.run(
+                python("extracted.chassis.events", "dead", "list", "--queue", queue, "--json"),
+                cwd=ROOT,
+                env=os.environ,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=moving.LOOK_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as fault:
+            return str(fault)
         if asked.returncode != 0:
             return asked.stderr.strip() or f"the dead letters of {queue} cannot be read"
-        letters = json.loads(asked.stdout)
-        return f"{len(letters)} dead letters: replay or discard them first" if letters else None
+        letters = len(json.loads(asked.stdout))
+        told = "1 dead letter" if letters == 1 else f"{letters} dead letters"
+        how = f"python -m extracted.chassis.events dead replay --queue {queue}"
+        return f"{told} in {queue}: replay ({how}) or discard first" if letters else None
 
     return left
 
@@ -143,6 +130,8 @@ SCRIPT = Script(
     EXAMPLES,
     Options,
     declare,
+    no_way_back=retiring.no_way_back,
+    afterwards=retiring.left_over,
 )
 
 if __name__ == "__main__":

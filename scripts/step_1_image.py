@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from scripts import carving, retiring
+from scripts import carving, retiring, soaking
 from scripts.carving import Patience
 from strangler_proxy.compare import NotComparable, Pixels, PixelsRule, Rules
 from strangler_proxy.config import Route, Upstream
@@ -32,9 +32,9 @@ PAGE, MOST_PAGES = 50, 40
 
 EXAMPLES = """\
   scripts/step_1_image.py                       the plan
-  scripts/step_1_image.py --execute             run it; thresholds for a day's watch on live traffic
+  scripts/step_1_image.py --execute             run it; thresholds for live traffic, a day's soak
   scripts/step_1_image.py --execute --watch-s 5 --min-requests 40 --min-uploads 2 \\
-      --extra-errors 10% --p99-floor-s 1        the same in a minute, for a rehearsal
+      --extra-errors 10% --p99-floor-s 1 --soak-s 10    the same in a minute, for a rehearsal
   scripts/step_1_image.py --status              where it stands
   scripts/step_1_image.py --undo                everything back to the monolith"""
 
@@ -62,6 +62,7 @@ class Options:
     )
     p99_factor: float = option(2.0, "tolerated p99, in times of the control's", parse=positive)
     p99_floor_s: float = option(0.25, "a p99 below this is tolerated anyhow", parse=positive)
+    soak_s: float = soaking.soak_s()
     samples: int = option(50, "images whose answers are compared before any flip", parse=count)
     tolerance: int = option(
         0, "how far a channel of a pixel may be off, 0 to 255", parse=int, metavar="LEVELS"
@@ -96,6 +97,7 @@ def declare(options: Options, site: Site) -> Step:
             carving.serving(site, "image", candidate, options.external, {}, (answers,)),
             *(carving.flipped(ROUTES, share, proxy, watch) for share in (*options.percents, 100)),
             Stage("seam", carving.seam_switched("image", control), (watch_posts,)),
+            *soaking.soaked(watch_posts, options.soak_s, options.patience_s),
         ),
     )
 

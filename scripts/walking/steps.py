@@ -47,7 +47,7 @@ STEPS = (
         "scripts/step_1_image.py",
         (
             *(*JUDGED, "--extra-errors", "10%", "--percents", "25,50", "--samples", "12"),
-            *("--min-requests", "30", "--min-uploads", "2"),
+            *("--min-requests", "30", "--min-uploads", "2", "--soak-s", "1"),
         ),
         data=False,
     ),

@@ -82,6 +82,17 @@ def positive(text: str) -> float:
     return value
 
 
+def seconds(text: str) -> float:
+    """Read a number, zero or above."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, zero or above")
+    return value
+
+
 def count(text: str) -> int:
     """Read a whole number, one or more."""
     if not text.isdigit() or int(text) < 1:

@@ -20,6 +20,7 @@ DOUBLE = Path(__file__).with_name("blog_double.py")
 QUICK = (
     *("--percents", "50", "--watch-s", "0.5", "--patience-s", "30", "--samples", "4"),
     *("--min-requests", "20", "--min-uploads", "5", "--extra-errors", "10%", "--p99-floor-s", "3"),
+    *("--soak-s", "0.5"),
 )
 
 
@@ -74,20 +75,33 @@ class Site:
             process.wait(30)
 
     def step(self, *arguments):
-        command = [str(ROOT / "scripts/step_1_image.py"), "-c", str(self.config), *arguments]
-        return subprocess.run(
-            [sys.executable, *command],
-            cwd=self.folder,
-            env={**os.environ, "SEAMS_FILE": str(self.seams), "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        command, options = self.command(*arguments)
+        return subprocess.run(command, capture_output=True, timeout=90, check=False, **options)
+
+    def command(self, *arguments):
+        """What runs the script, and in which surroundings."""
+        command = [sys.executable, str(ROOT / "scripts/step_1_image.py"), "-c", str(self.config)]
+        environ = {**os.environ, "SEAMS_FILE": str(self.seams), "PYTHONPATH": str(ROOT)}
+        return [*command, *arguments], {"cwd": self.folder, "env": environ, "text": True}
 
     def execute(self, *more):
+        return self.step(*self.executing, *more)
+
+    @property
+    def executing(self):
         external = ("--external", f"http://127.0.0.1:{self.image}")
-        return self.step("--execute", "--json", *external, *QUICK, *more)
+        return ("--execute", "--json", *external, *QUICK)
+
+    def stopped_while(self, stage, *more):
+        """Executed until it tells of that stage, and then sent SIGTERM."""
+        command, options = self.command(*self.executing, *more)
+        with subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options
+        ) as run:
+            said = next(line for line in run.stderr if f". {stage}/" in line)
+            run.terminate()
+            rest = run.communicate(timeout=60)
+        return subprocess.CompletedProcess(command, run.returncode, rest[0], said + rest[1])
 
     @property
     def served(self):
@@ -178,6 +192,23 @@ def test_too_few_images_or_too_little_traffic_stop_the_step_without_a_decision(s
     assert "--undo goes back" in ended.stderr
     assert site.step("--undo").returncode == 0
     assert site.served == BEFORE
+
+
+def test_a_soak_that_is_stopped_goes_on_from_there_or_goes_all_the_way_back(site):
+    site.start("none")
+    with Traffic(site.front):
+        stopped = site.stopped_while("soak", "--soak-s", "600")
+        assert stopped.returncode == 3, stopped.stderr
+        status = json.loads(site.step("--status", "--json").stdout)
+        soak = next(stage for stage in status["stages"] if stage["name"] == "soak")["gates"][0]
+        assert (soak["passed"], soak["noted"]["known"]["image"]["requests"] > 0) == (False, True)
+        ended = site.execute()
+        assert ended.returncode == 0, ended.stderr
+        assert "soak/soak: " in ended.stderr
+        assert site.step("--undo").returncode == 0
+        site.stopped_while("soak", "--soak-s", "600")
+        assert site.step("--undo").returncode == 0
+    assert (site.served, site.seam) == (BEFORE, None)
 
 
 def test_what_cannot_be_used_is_named_and_changes_nothing(site):

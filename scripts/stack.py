@@ -203,6 +203,7 @@ def prepare(logs: Path, name: str, command: Sequence[str], environ: Mapping[str,
 
     Raises ComponentFailedError when it fails or takes longer than MIGRATION_TIMEOUT_S.
     """
+    called = "the monolith" if name == "monolith" else name
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{name}-schema.log"
     why = f"took longer than {MIGRATION_TIMEOUT_S} s"
@@ -221,6 +222,6 @@ def prepare(logs: Path, name: str, command: Sequence[str], environ: Mapping[str,
             return
         why = f"status {done.returncode}"
     raise ComponentFailedError(
-        f"the database of {name} could not be prepared ({why}). The end of {log}:\n"
+        f"the database of {called} could not be prepared ({why}). The end of {log}:\n"
         f"{last_lines(log)}"
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from scripts import stack
 
@@ -41,10 +44,11 @@ class Site:
     def command(self, *arguments: str) -> tuple[str, ...]:
         return ("scripts/up", "--dir", str(self.data), "-c", str(self.routes), *arguments)
 
-    def up(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def up(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*arguments),
             cwd=ROOT,
+            env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -52,6 +56,18 @@ class Site:
             timeout=150,
             check=False,
         )
+
+    def programs(self) -> dict[str, dict[str, Any]]:
+        """What `--status --json` says of each program."""
+        told = json.loads(self.up("--status", "--json").stdout)
+        return {each["name"]: each for each in told["programs"]}
+
+    def send_to_candidate(self, route: str) -> None:
+        """Edit strangler.yaml as a step would."""
+        routes = self.routes.read_text()
+        at = routes.index(f"- name: {route}\n")
+        moved = routes[at:].replace("serve: control", "serve: candidate", 1)
+        self.routes.write_text(routes[:at] + moved)
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.ports.proxy}{path}"

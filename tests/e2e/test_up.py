@@ -4,13 +4,16 @@ import socket
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
+from sqlalchemy import create_engine, text
 
 from scripts import stack
 from tests.e2e.local import ROOT, Site
+from tests.services import scratch_database
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -59,11 +62,7 @@ def test_the_environment_file_can_be_sourced_and_serves_the_step_script(site: Si
 
 
 def test_a_service_that_callers_are_sent_to_is_started_before_the_proxy(site: Site) -> None:
-    routes = site.routes.read_text()
-    at = routes.index("- name: image\n")
-    site.routes.write_text(
-        routes[:at] + routes[at:].replace("serve: control", "serve: candidate", 1)
-    )
+    site.send_to_candidate("image")
     started = site.up("--detach")
     assert started.returncode == 0, started.stdout
     names = [line.split()[1] for line in started.stdout.splitlines() if "starting" in line]
@@ -84,7 +83,9 @@ def test_a_taken_port_is_told_and_what_was_started_is_stopped(site: Site) -> Non
     assert site.up("--status").stdout.startswith("nothing is running")
 
 
-def test_in_the_foreground_ctrl_c_stops_everything_in_reverse(site: Site) -> None:
+@contextmanager
+def in_the_foreground(site: Site) -> Iterator[subprocess.Popen[str]]:
+    """It has come up; what it says from then on is on its stdout."""
     with subprocess.Popen(
         site.command(),
         cwd=ROOT,
@@ -93,12 +94,85 @@ def test_in_the_foreground_ctrl_c_stops_everything_in_reverse(site: Site) -> Non
         text=True,
         start_new_session=True,
     ) as up:
-        assert up.stdout is not None
-        for line in up.stdout:
-            if "Ctrl-C" in line:
-                break
+        try:
+            until(up, "Ctrl-C")
+            yield up
+        finally:
+            up.terminate()
+
+
+def until(up: subprocess.Popen[str], text: str) -> str:
+    """The line that says so; the test's own limit bounds the wait."""
+    assert up.stdout is not None
+    line = next((line for line in up.stdout if text in line), None)
+    assert line is not None, f"it ended without saying {text!r}"
+    return line
+
+
+def test_in_the_foreground_ctrl_c_stops_everything_in_reverse(site: Site) -> None:
+    with in_the_foreground(site) as up:
         assert requests.get(site.url("/health"), timeout=10).ok
         os.kill(up.pid, signal.SIGINT)
+        assert up.stdout is not None
         stopped = [line.split()[1] for line in up.stdout if line.startswith("stopping")]
         assert up.wait(60) == 0
     assert stopped == ["proxy", "monolith", "stripe_double", "mail_sink", "object_store"]
+
+
+def test_in_the_foreground_a_service_that_dies_is_started_again_and_the_base_is_not(
+    site: Site,
+) -> None:
+    site.send_to_candidate("posts-list")
+    with in_the_foreground(site) as up:
+        # Its tables were made, though no step has been here.
+        assert requests.get(site.url("/posts"), timeout=10).json()["posts"] == []
+        again = site.up("--detach")
+        assert again.returncode == 2, "one site is in one hand"
+        before = site.programs()
+        assert {name for name, each in before.items() if each["kind"] == "moved"} == {
+            *("posts", "posts-consumer", "email-worker")
+        }
+        os.kill(before["posts"]["pid"], signal.SIGKILL)
+        until(up, "posts has ended by itself and is started again in 1 s")
+        until(up, "posts runs again")
+        assert requests.get(site.url("/posts"), timeout=10).json()["posts"] == []
+
+        os.kill(before["stripe_double"]["pid"], signal.SIGKILL)
+        until(up, "stripe_double ended by itself with status -9")
+        until(up, "stopping proxy")
+        assert up.stdout is not None
+        assert "stopped posts, which a step had started" in up.stdout.read()
+        assert up.wait(60) == 1
+
+
+@pytest.mark.services
+def test_servers_given_by_url_are_kept_and_used_and_need_no_stand_in(site: Site) -> None:
+    with scratch_database("postgresql") as database, socket.create_server(("127.0.0.1", 0)) as mail:
+        smtp = f"smtp://127.0.0.1:{mail.getsockname()[1]}"
+        started = site.up("--detach", DATABASE_URL=database, SMTP_URL=smtp)
+        assert started.returncode == 0, started.stdout
+        assert f"SMTP_URL={smtp}" in started.stdout
+        assert "elsewhere: no stand-in runs" in started.stdout
+        assert site.environ["DATABASE_URL"] == database
+        assert set(site.programs()) == {"object_store", "stripe_double", "monolith", "proxy"}
+        account = {"email": "ann@example.org", "password": "correct horse", "name": "Ann"}
+        assert requests.post(site.url("/register"), json=account, timeout=10).status_code == 201
+        engine = create_engine(database)
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT name FROM users")).scalars().all() == ["Ann"]
+        engine.dispose()
+        assert site.up("--down").returncode == 0
+
+
+def test_nothing_is_started_or_kept_of_urls_that_cannot_be_used(site: Site) -> None:
+    kept = site.environ
+    bad = site.up("--detach", AUTH_DATABASE_URL="oracle://db/auth", BROKER_URL="nonsense")
+    assert bad.returncode == 2
+    assert "- AUTH_DATABASE_URL names 'oracle'" in bad.stdout
+    assert "- BROKER_URL is no broker's address" in bad.stdout
+    silent = site.up("--detach", DATABASE_URL="postgresql+psycopg://blog:hush@127.0.0.1:1/blog")
+    assert silent.returncode == 1
+    assert "the database of the monolith could not be prepared" in silent.stdout
+    assert "hush" not in silent.stdout
+    assert "starting" not in bad.stdout + silent.stdout
+    assert site.environ == kept

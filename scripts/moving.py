@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from scripts import carving
 from scripts.carving import ROOT, Patience, python
@@ -117,6 +118,7 @@ class Capability:
     `seen` are those among them that must be seen behind it. `reads` go over by percent before, and
     wholly after. `environment` is the service's own, as variables
     of the site: its name there -> its name here. `first` runs before the service is started.
+    `completed`, given the site and that environment, is what has to follow the copy.
     """
 
     number: int
@@ -128,6 +130,7 @@ class Capability:
     samples: Sampling
     environment: Mapping[str, str]
     first: tuple[RunCommand, ...] = ()
+    completed: Callable[[Site, Mapping[str, str]], tuple[Stage, ...]] = lambda *_: ()
     workers: Callable[[Mapping[str, str]], tuple[Worker, ...]] = lambda _: ()
     seam: bool = False
     finishes_events: bool = False
@@ -149,7 +152,7 @@ def declare(capability: Capability, options: Options, site: Site) -> Step:
             *_prepared(capability, environment),
             carving.serving(site, capability.name, candidate, options.external, environment),
             *_workers(capability, options, site, environment),
-            *_copied(capability, options, site, move),
+            *_copied(capability, options, site, move, environment),
             _compared(capability, options, site, control, candidate),
             *_handed_over(capability, options, site, control, move, environment),
         ),
@@ -159,6 +162,16 @@ def declare(capability: Capability, options: Options, site: Site) -> Step:
 def moves_file() -> Path:
     """The file of moves that this environment names."""
     return Path(os.environ.get("STRANGLER_MOVES") or MOVES).resolve()
+
+
+def moves_for(moves: Path, database_url: str) -> Path:
+    """The file with the move into this database: `moves`, or one beside it for documents.
+
+    For a MongoDB that is moves_mongodb.yaml beside moves.yaml, if it is there: an expression of SQL
+    cannot be moved into documents. The ledgers are the same.
+    """
+    beside = moves.with_name(f"{moves.stem}_mongodb{moves.suffix}")
+    return beside if is_mongodb(database_url) and beside.is_file() else moves
 
 
 def over(name: str) -> str | None:
@@ -174,24 +187,34 @@ def move_of(name: str, site: Site) -> MoveCommands:
     moves = moves_file()
     if not moves.is_file():
         raise StepError(f"{moves} is not there: STRANGLER_MOVES names the file of moves")
-    for variable in ("DATABASE_URL", f"{name.upper()}_DATABASE_URL"):
+    _, target = (
         carving.variable(variable, "the move reads it")
-    return MoveCommands(name, moves, site.config_path, os.environ)
+        for variable in ("DATABASE_URL", f"{name.upper()}_DATABASE_URL")
+    )
+    return MoveCommands(name, moves_for(moves, target), site.config_path, os.environ)
+
+
+def is_mongodb(database_url: str) -> bool:
+    """Whether documents are kept there."""
+    return urlsplit(database_url).scheme.partition("+")[0] == "mongodb"
 
 
 def schema_command(name: str, database_url: str) -> tuple[str, ...]:
     """What makes the tables of service `name`, or brings them up to date. Reads DATABASE_URL."""
-    if database_url.startswith("mongodb"):
+    if is_mongodb(database_url):
         return python(f"extracted.{name}.mongodb")
     return python("extracted.chassis.schema", "upgrade", name)
 
 
 def _prepared(capability: Capability, environment: Mapping[str, str]) -> Iterator[Stage]:
+    database = environment["DATABASE_URL"]
+    # Not after days of copying: a MongoDB that tells of no changes could not be handed over to.
+    leaving = ("--for-a-move",) if is_mongodb(database) else ()
     tables = RunCommand(
         f"make the tables of {capability.name}",
-        schema_command(capability.name, environment["DATABASE_URL"]),
+        (*schema_command(capability.name, database), *leaving),
         ROOT,
-        {"DATABASE_URL": environment["DATABASE_URL"]},
+        {"DATABASE_URL": database},
     )
     for part in (tables, *capability.first):
         yield Stage(part.does, part)
@@ -211,10 +234,13 @@ def _workers(
 
 def unsent(database: str) -> Checkup:
     """Asks a service's outbox whether anything waits to be sent."""
+    command = python("extracted.chassis.relay", "--status", "--json")
+    if is_mongodb(database):
+        command = python("extracted.posts.mongodb.backlog", "--json")
 
     def left() -> str | None:
         asked = subprocess.run(
-            python("extracted.chassis.relay", "--status", "--json"),
+            command,
             cwd=ROOT,
             env={**os.environ, "DATABASE_URL": database},
             stdin=subprocess.DEVNULL,
@@ -232,7 +258,11 @@ def unsent(database: str) -> Checkup:
 
 
 def _copied(
-    capability: Capability, options: Options, site: Site, move: MoveCommands
+    capability: Capability,
+    options: Options,
+    site: Site,
+    move: MoveCommands,
+    environment: Mapping[str, str],
 ) -> Iterator[Stage]:
     yield Stage("plan", PlanMove(move))
     mover = StartProcess(
@@ -243,6 +273,7 @@ def _copied(
         ROOT,
     )
     yield Stage("copy", mover, (Copied(move, options.copy_within_s),))
+    yield from capability.completed(site, environment)
     yield Stage("leftovers", ClearLeftovers(move), (RowsAlike(move),))
 
 

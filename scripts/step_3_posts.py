@@ -8,12 +8,18 @@ module does nothing.
 """
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 
-from scripts import moving
-from scripts.carving import python
+from extracted.posts.settings import posts_url
+from scripts import carving, moving
+from scripts.carving import ROOT, python
 from scripts.moving import Capability, Options, Worker
-from strangler_proxy.steps import Step
-from strangler_proxy.steps.script import Script, Site, run_step_script
+from strangler_proxy.steps import Stage, Step
+from strangler_proxy.steps.parts import RunCommand, StartProcess
+from strangler_proxy.steps.script import Script, Site, StepError, run_step_script
+
+DATABASE = "POSTS_DATABASE_URL"
+NAMES_S = 6 * 3600.0  # some milliseconds for each author
 
 NOTHING = ("/posts/2000000000", "/comments?post=2000000000")
 NEWEST = 10  # may be changed at the very moment when they are compared
@@ -33,7 +39,8 @@ CAPABILITY = Capability(
     seen=("post-create", "comment-create"),
     reads=("posts-list", "post-read", "comments-list"),
     samples=lambda site: _samples(site),
-    environment={"DATABASE_URL": "POSTS_DATABASE_URL"},
+    environment={"DATABASE_URL": DATABASE},
+    completed=lambda site, environment: _named(site, environment),
     workers=lambda environment: _workers(environment),
     finishes_events=True,
 )
@@ -56,8 +63,39 @@ def _workers(environment: Mapping[str, str]) -> tuple[Worker, ...]:
     )
 
 
+def _named(site: Site, environment: Mapping[str, str]) -> tuple[Stage, ...]:
+    """Documents come without the names of their authors: who knows users is asked for them.
+
+    Through the proxy, as users may have moved or not. A newcomer's name comes by an event if auth
+    has moved, mostly before his first post does; what is not known then is asked for.
+    """
+    if not moving.is_mongodb(environment["DATABASE_URL"]):
+        return ()
+    ask = python("extracted.posts.mongodb.fill_names", "--auth", carving.front(site))
+    told = RunCommand(
+        "tell the names of authors", (*ask, "--every"), ROOT, environment, within_s=NAMES_S
+    )
+    follower = StartProcess(
+        "posts-names", (*ask, "--follow"), site.run_dir, None, ROOT, environment
+    )
+    return Stage("names", told), Stage("new names", follower)
+
+
+def _check(database: str) -> None:
+    try:
+        posts_url(database)
+    except ValueError as error:
+        raise StepError(f"{DATABASE} {error}") from error
+    if moving.is_mongodb(database) and find_spec("pymongo") is None:
+        raise StepError(
+            f"{DATABASE} names a MongoDB, whose driver is not installed: "
+            "pip install 'strangler-proxy[mongodb]'"
+        )
+
+
 def declare(options: Options, site: Site) -> Step:
     """The posts step as it runs on this site. Opens nothing. Raises StepError."""
+    _check(carving.variable(DATABASE, moving.SET_BY_UP))
     return moving.declare(CAPABILITY, options, site)
 
 

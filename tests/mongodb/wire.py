@@ -27,17 +27,19 @@ def wire_server(folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "nx_27017.nx_27017", "--db", "memory", "-p", str(port)]
+    command += ["--pid-file", str(folder / "wire.pid")]  # or one at a time starts on a machine
     with (folder / "wire.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         try:
-            until(lambda: _answers(port), "the server answers", 30.0)
+            until(lambda: answers(port), "the server answers", 30.0)
             yield f"mongodb://127.0.0.1:{port}/moved"
         finally:
             server.send_signal(signal.SIGKILL)
             server.wait()
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether somebody listens on this port."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:

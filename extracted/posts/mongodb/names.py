@@ -47,10 +47,19 @@ class Names:
         self._put(older, {"name": writer.name, "told_us": told_us}, {"named_us": 0})
         return self.of([writer.id])[writer.id]
 
+    def known(self, user_id: int) -> Document | None:
+        """All that is known of this user now, for `correct`."""
+        return self._authors.find_one({"_id": user_id})
+
     def fill(self, user_id: int, name: str) -> None:
         """The name of somebody of whom nothing is known yet; any other news is newer."""
         unknown = {"name": name, "named_us": 0, "told_us": 0}
         self._authors.update_one({"_id": user_id}, {"$setOnInsert": unknown}, upsert=True)
+
+    def correct(self, known: Document, name: str) -> None:
+        """The name of somebody of whom just this was known before it was asked for; news that has
+        come meanwhile is newer."""
+        self._authors.update_one(known, {"$set": {"name": name}})
 
     def _put(self, older: Document, values: Document, at_first: Document) -> None:
         try:

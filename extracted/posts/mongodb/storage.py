@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from bson import CodecOptions
 from pymongo import ASCENDING, MongoClient
@@ -10,7 +10,7 @@ from pymongo.write_concern import WriteConcern
 
 from extracted.chassis.client import ServiceClient
 from extracted.posts.mongodb.documents import Document
-from extracted.posts.mongodb.filling import fill_names
+from extracted.posts.mongodb.filling import Filled, fill_names
 from extracted.posts.mongodb.names import Names
 from extracted.posts.mongodb.outbox import MongoOutbox
 from extracted.posts.mongodb.repository import MongoPosts
@@ -23,8 +23,13 @@ INDEXES = (
     ("posts", ("event.id",), True),
     ("posts", ("deleted",), True),
     ("comments", ("post_id", "_id"), False),
+    *((collection, ("author_id",), False) for collection in ("posts", "comments")),
     ("outbox", ("sent_ms", "recorded_ms"), False),
 )
+
+
+class NoReplicaSetError(Exception):
+    """The server does not tell what changes."""
 
 
 class MongoStorage:
@@ -53,9 +58,16 @@ class MongoStorage:
                 [(field, ASCENDING) for field in fields], sparse=sparse
             )
 
-    def fill_names(self, auth: ServiceClient) -> tuple[int, int]:
+    def need_replica_set(self) -> None:
+        """See that a move could lead back, by the stream of changes. Raises NoReplicaSetError."""
+        if not self._client.admin.command("hello").get("setName"):
+            raise NoReplicaSetError
+
+    def fill_names(
+        self, auth: ServiceClient, *, every: bool = False, but: Set[int] = frozenset()
+    ) -> Filled:
         """See `filling`."""
-        return fill_names(self._database, self._names, auth)
+        return fill_names(self._database, self._names, auth, every=every, but=but)
 
     def close(self) -> None:
         """See `Storage`."""

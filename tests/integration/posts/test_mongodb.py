@@ -6,6 +6,7 @@ That a shut collection refuses is played by a wrapper, as it knows no validators
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from extracted.chassis.outbox_store import Backlog
 from extracted.chassis.relaying import Relay
 from extracted.posts.mongodb import MongoStorage
 from extracted.posts.mongodb.__main__ import app as indexes
+from extracted.posts.mongodb.backlog import app as backlog
 from extracted.posts.mongodb.fill_names import app as fill_names
 from extracted.posts.mongodb.outbox import LEASE_S
 from tests.blog import NOWHERE
@@ -267,6 +269,37 @@ def test_the_commands_tell_what_is_wrong_with_an_address() -> None:
     assert command(indexes, "--database", "mongodb://nowhere")[0] == 2
     code, told = command(fill_names, "--database", "mongodb://nowhere/posts", "--auth", "auth:1")
     assert (code, told.startswith("AUTH_SERVICE_URL")) == (2, True)
+
+
+def test_a_mongodb_that_no_move_could_leave_is_refused_for_one(wire: str) -> None:
+    url = f"{wire.rpartition('/')[0]}/for_a_move"
+    code, told = command(indexes, "--database", url, "--for-a-move")
+    assert code == 1
+    assert "is no replica set" in told
+    with closing(MongoClient(url)) as client:
+        assert client.get_default_database().list_collection_names() == []
+
+
+def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
+    url = f"mongodb://ann:secret@{NOWHERE}/posts?serverSelectionTimeoutMS=300"
+    for asked in (indexes, backlog):
+        code, told = command(asked, "--database", url)
+        assert code == 1
+        assert f"no MongoDB can be used at {NOWHERE}" in told
+        assert "secret" not in told
+        assert len(told) < 300
+
+
+def test_what_waits_to_be_sent_is_told_as_of_other_outboxes(
+    wire: str, mongo_database: Dated
+) -> None:
+    repository, _ = in_parts(mongo_database)
+    assert command(backlog, "--database", wire, "--json") == (0, '{"events": 0, "oldest_s": 0.0}\n')
+    write(repository)
+    code, told = command(backlog, "--database", wire, "--json")
+    assert (code, json.loads(told)["events"]) == (0, 1)
+    assert sent(mongo_database) == ["post:1"]
+    assert command(backlog, "--database", wire)[1].startswith("0 events wait")
 
 
 def test_names_cannot_be_asked_of_who_is_not_there(wire: str) -> None:

@@ -33,7 +33,8 @@ FORM_OVERHEAD_BYTES = 512 * 1024
 def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flask:
     """Build the application; without settings, from the environment.
 
-    `app.extensions["close"]()` closes what it holds open. Raises SettingsError.
+    `app.extensions["start"]()` begins what runs beside the requests; `["close"]()` ends that and
+    closes what is open. Raises SettingsError.
     """
     settings = settings or Settings.from_environ(os.environ)
     requestlog.configure_logging()
@@ -68,8 +69,10 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     def health() -> Response:
         return jsonify(status="ok", service="monolith", seams=switch.modes())
 
+    app.extensions["start"] = elsewhere.start if elsewhere else lambda: None
     app.extensions["close"] = _closing(
-        database.engine.dispose, bucket.close, charger.close, remote.close
+        *(database.engine.dispose, bucket.close, charger.close, remote.close),
+        *([elsewhere.close] if elsewhere else []),
     )
     return app
 

@@ -1,6 +1,7 @@
 """How gunicorn serves the monolith: threads, because its requests wait for the database and S3."""
 
 import os
+from typing import Any
 
 bind = os.environ.get("BIND", "127.0.0.1:5000")
 worker_class = "gthread"
@@ -13,3 +14,8 @@ timeout = 60
 # Requests in flight when the worker is told to stop may take this long to end.
 graceful_timeout = 30
 control_socket_disable = True
+
+
+def post_worker_init(worker: Any) -> None:
+    """Begin what runs beside the requests; after the fork, as threads do not survive it."""
+    worker.wsgi.extensions["start"]()

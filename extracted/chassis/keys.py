@@ -2,7 +2,8 @@
 
 A key that is known is found without waiting for anybody, whether its issuer is up or down. A name
 that is not known is asked for, but the issuer is asked once in two seconds at most, however many
-names are made up. A set that cannot be used never replaces one that can.
+names are made up. A set that cannot be used never replaces one that can. Who starts a `KeyWatch` on
+them has the keys before a token needs them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from extracted.chassis.private_file import write_private
 
 log = logging.getLogger(__name__)
 
-REFRESH_S = 300.0
+REFRESH_S = 60.0
 ASK_AGAIN_S = 2.0
 TIMEOUT_S, TOTAL_S = 2.0, 3.0
 # By kty and crv: the one algorithm that such a key serves, whatever a token says. Never a secret.
@@ -46,7 +47,7 @@ class Keys(Protocol):
 
 
 class JwksKeys:
-    """The keys at `url`, which is asked when a key is first wanted; for any number of threads.
+    """The keys at `url`, asked at the first `refresh` or `find`; for any number of threads.
 
     They are kept in `cache_file` too, which processes may share, so that one which starts while the
     issuer is down, or has not asked before, can check tokens. Whoever can write that file can make
@@ -65,7 +66,7 @@ class JwksKeys:
         self._clock = clock
         self._keys = self._kept()
         self._asking = threading.Lock()
-        self._asked_at = self._refreshed_at = float("-inf")
+        self._asked_at = self._answered_at = self._refreshed_at = float("-inf")
         self._failing = False
 
     def find(self, kid: str) -> jwt.PyJWK | None:
@@ -75,25 +76,37 @@ class JwksKeys:
             return self._asked_for(kid)
         stale = self._clock() - self._refreshed_at >= REFRESH_S
         if stale and self._may_ask() and not self._asking.locked():
-            threading.Thread(target=self._refresh_beside, name="jwks", daemon=True).start()
+            threading.Thread(target=self._ask_beside, name="jwks", daemon=True).start()
         return key
 
+    def refresh(self) -> bool:
+        """Ask the issuer, whether somebody has just asked or not; whether it gave keys.
+
+        It does not count as a question: a name that is not known a moment later is still asked for.
+        """
+        with self._asking:
+            self._ask()
+            return not self._failing
+
     def _asked_for(self, kid: str) -> jwt.PyJWK | None:
+        came_at = self._clock()
         with self._asking:  # whoever waits here is served by the answer to who came first
-            if kid not in self._keys and self._may_ask():
-                self._ask()
+            if kid not in self._keys and self._answered_at <= came_at:
+                self._ask_by_turns()
             key = self._keys.get(kid)
         if key is None and self._failing:
             raise KeysUnavailableError(f"the keys at {self._url} cannot be fetched")
         return key
 
-    def _refresh_beside(self) -> None:
-        if self._asking.acquire(blocking=False):
-            try:
-                if self._may_ask():
-                    self._ask()
-            finally:
-                self._asking.release()
+    def _ask_beside(self) -> None:
+        with self._asking:
+            self._ask_by_turns()
+
+    def _ask_by_turns(self) -> None:
+        if self._may_ask():
+            self._ask()
+            # Counted from the end: an issuer that is slow is not asked without a pause.
+            self._asked_at = self._clock()
 
     def _may_ask(self) -> bool:
         return self._clock() - self._asked_at >= ASK_AGAIN_S
@@ -106,8 +119,7 @@ class JwksKeys:
             self._failed(error)
         else:
             self._succeeded(jwks, keys)
-        # Counted from the end: an issuer that is slow is not asked without a pause.
-        self._asked_at = self._clock()
+        self._answered_at = self._clock()
 
     def _failed(self, error: Exception) -> None:
         if not self._failing:

@@ -15,6 +15,7 @@ import jwt
 from flask import Request
 
 from extracted.chassis.errors import Refusal
+from extracted.chassis.key_watch import KeyWatch
 from extracted.chassis.keys import ASK_AGAIN_S, JwksKeys, Keys, KeysUnavailableError
 from extracted.chassis.settings import Environment, http_url, secret
 
@@ -39,11 +40,27 @@ class Caller:
 
 class TokenVerifier:
     """Checks the tokens that the blog's accounts give out: the monolith's with the `secret`, those
-    of the auth service with its `keys`. Without one of the two, those tokens are not valid."""
+    of the auth service with its `keys`. Without one of the two, those tokens are not valid.
 
-    def __init__(self, secret: str | None, keys: Keys | None = None) -> None:
+    With a `watch` on the keys, `start` and `stop` are its.
+    """
+
+    def __init__(
+        self, secret: str | None, keys: Keys | None = None, watch: KeyWatch | None = None
+    ) -> None:
         self._secret = secret
         self._keys = keys
+        self._watch = watch
+
+    def start(self) -> None:
+        """Begin to fetch keys, in a thread; after any fork. Without it, a token has to need one."""
+        if self._watch is not None:
+            self._watch.start()
+
+    def stop(self) -> None:
+        """End that."""
+        if self._watch is not None:
+            self._watch.stop()
 
     def require(self, request: Request) -> Caller:
         """Whom the request's `Authorization: Bearer` speaks for. Raises as `caller` does."""
@@ -101,9 +118,11 @@ class TokenSettings:
         )
 
     def verifier(self) -> TokenVerifier:
-        """What checks them. Asks nobody yet."""
-        keys = JwksKeys(self.jwks_url, self.jwks_cache) if self.jwks_url else None
-        return TokenVerifier(self.secret, keys)
+        """What checks them. Asks nobody before its `start`, or a token that needs a key."""
+        if self.jwks_url is None:
+            return TokenVerifier(self.secret)
+        keys = JwksKeys(self.jwks_url, self.jwks_cache)
+        return TokenVerifier(self.secret, keys, KeyWatch(keys))
 
 
 def bearer(request: Request) -> str:

@@ -18,7 +18,8 @@ FORM_OVERHEAD_BYTES = 512 * 1024
 def create_app(settings: Settings | None = None, storage: Storage | None = None) -> Flask:
     """Build the service; without settings, from the environment; without storage, over S3.
 
-    `app.extensions["close"]()` closes what it holds open. Raises SettingsError.
+    `app.extensions["start"]()` begins to fetch keys, in a thread; `["close"]()` ends that and
+    closes what it holds open. Raises SettingsError.
     """
     settings = settings or Settings.from_environ(os.environ)
     logs.configure("image")
@@ -33,5 +34,11 @@ def create_app(settings: Settings | None = None, storage: Storage | None = None)
     tokens = settings.tokens.verifier()
     app.register_blueprint(health.blueprint("image"))
     app.register_blueprint(routes.blueprint(tokens, storage, limits))
-    app.extensions["close"] = storage.close
+
+    def close() -> None:
+        tokens.stop()
+        storage.close()
+
+    app.extensions["start"] = tokens.start
+    app.extensions["close"] = close
     return app

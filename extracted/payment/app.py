@@ -25,8 +25,8 @@ from extracted.payment.tables import outbox
 def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flask:
     """Build the service; without settings, from the environment.
 
-    `app.extensions["start"]()` begins to send its events, and `["close"]()` closes what it holds
-    open. Raises SettingsError.
+    `app.extensions["start"]()` begins to send events and to fetch keys, in threads; `["close"]()`
+    ends that and closes what is open. Raises SettingsError.
     """
     settings = settings or Settings.from_environ(os.environ)
     logs.configure("payment")
@@ -47,8 +47,13 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     app.register_blueprint(routes.blueprint(tokens, repository, payments))
 
     closing = ExitStack()
-    for close in (database.close, charger.close, relay.stop):  # the relay first
+    for close in (database.close, charger.close, tokens.stop, relay.stop):  # the relay first
         closing.callback(close)
-    app.extensions["start"] = relay.start
+
+    def start() -> None:
+        relay.start()
+        tokens.start()
+
+    app.extensions["start"] = start
     app.extensions["close"] = closing.close
     return app

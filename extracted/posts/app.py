@@ -23,8 +23,8 @@ FORM_OVERHEAD_BYTES = 512 * 1024
 def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flask:
     """Build the service; without settings, from the environment.
 
-    `app.extensions["start"]()` begins to send events, in a thread; `["close"]()` ends that and
-    closes what is open. Raises SettingsError.
+    `app.extensions["start"]()` begins to send events and to fetch keys, in threads; `["close"]()`
+    ends that and closes what is open. Raises SettingsError.
     """
     settings = settings or Settings.from_environ(os.environ)
     logs.configure("posts")
@@ -44,7 +44,12 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     closing = ExitStack()
     for close in (storage.close, images.close, callers.close, relay.stop):
         closing.callback(close)
-    app.extensions["start"] = relay.start
+
+    def start() -> None:
+        relay.start()
+        callers.start()
+
+    app.extensions["start"] = start
     app.extensions["close"] = closing.close
     return app
 

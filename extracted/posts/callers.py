@@ -29,8 +29,12 @@ class Callers(Protocol):
         """Who calls. Raises Refusal: 401 without a valid token, 503 when nobody can tell."""
         ...
 
+    def start(self) -> None:
+        """Begin what runs beside the requests; after any fork."""
+        ...
+
     def close(self) -> None:
-        """Close what is open."""
+        """End that, and close what is open."""
         ...
 
 
@@ -48,8 +52,13 @@ class SignedTokens:
         told_at = _issued_at(caller.token)
         return Writer(caller.user_id, caller.name, caller.email, told_at, language(request))
 
+    def start(self) -> None:
+        """See `Callers`."""
+        self._verifier.start()
+
     def close(self) -> None:
         """See `Callers`."""
+        self._verifier.stop()
 
 
 class AskedTokens:
@@ -69,6 +78,9 @@ class AskedTokens:
         token, asked_at = bearer(request), self._clock()
         told = self._service.post("/verify", {"user_id", "name", "email"}, token=token)
         return Writer(told["user_id"], told["name"], told["email"], asked_at, language(request))
+
+    def start(self) -> None:
+        """See `Callers`. There is nothing."""
 
     def close(self) -> None:
         """See `Callers`."""

@@ -13,8 +13,7 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from extracted.chassis.errors import Refusal
-from extracted.chassis.keys import JwksKeys
-from extracted.chassis.tokens import TokenVerifier
+from extracted.chassis.tokens import TokenSettings, TokenVerifier
 from monolith.errors import ApiError
 from monolith.models import User
 from monolith.seams.switch import Switch
@@ -35,8 +34,16 @@ class RemoteTokens:
         cls, jwks_url: str, cache: Path | None, switch: Switch, engine: Engine
     ) -> RemoteTokens:
         """Check them by the keys at this address, which are kept in the file `cache` too."""
-        verifier = TokenVerifier(None, JwksKeys(jwks_url, cache))
-        return cls(verifier, Arrivals(switch, engine))
+        settings = TokenSettings(jwks_url=jwks_url, jwks_cache=cache)
+        return cls(settings.verifier(), Arrivals(switch, engine))
+
+    def start(self) -> None:
+        """Begin to fetch the keys, in a thread: auth may be gone when a token needs them."""
+        self._verifier.start()
+
+    def close(self) -> None:
+        """End that."""
+        self._verifier.stop()
 
     def user_id(self, token: str) -> int:
         """See `auth.tokens.SignedElsewhere`; 503 also when the user's row has not come yet."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from extracted.chassis.keys import REFRESH_S, JwksKeys, KeysUnavailableError
+from extracted.chassis.key_watch import KeyWatch, pause_s
+from extracted.chassis.keys import REFRESH_S, TOTAL_S, JwksKeys, KeysUnavailableError
 from scripts.processes import free_ports
 from tests.integration.chassis.misbehaving import Misbehaving, answer, hang_up
 from tests.issuer import Signer, jwks
 from tests.wire_tools.proxy import until
 
+SIGNING_DELAY_S = 120.0  # of auth, unless it is told otherwise
 OLD, NEW = Signer("old"), Signer("new")
 
 
@@ -142,6 +146,59 @@ def test_kept_keys_serve_a_process_that_starts_while_the_issuer_is_down(tmp_path
     with Misbehaving(answer(200, jwks(NEW)), port=port):
         assert JwksKeys(url, file).find("new") is not None
     assert [key["kid"] for key in json.loads(file.read_text())["keys"]] == ["new"]
+
+
+def test_watched_keys_are_there_before_a_token_needs_them(tmp_path: Path) -> None:
+    with Misbehaving(answer(200, jwks(OLD))) as server:
+        keys = JwksKeys(server.url, tmp_path / "keys.json")
+        with watching(keys):
+            until((tmp_path / "keys.json").exists, "the keys are kept")
+    assert keys.find("old") is not None
+
+
+def test_an_issuer_that_starts_late_is_asked_until_it_is_there_and_then_for_new_keys() -> None:
+    (port,) = free_ports(1)
+    url = f"http://localhost:{port}"
+    keys = JwksKeys(url)
+    asked: list[bool] = []
+
+    def pause_s(answered: bool, chance: float) -> float:
+        asked.append(answered)
+        return 0.02
+
+    with watching(keys, pause_s):
+        until(lambda: len(asked) >= 3, "it has been asked in vain")
+        assert not any(asked)
+        with Misbehaving(answer(200, jwks(OLD)), port=port) as server:
+            until(lambda: any(asked), "it has answered")
+            server.deeds = [answer(200, jwks(OLD, NEW))]
+            before = len(server.requests)
+            until(lambda: len(server.requests) > before + 1, "it is asked again")
+    assert keys.find("new") is not None
+
+
+def test_a_question_of_the_watch_in_vain_does_not_keep_a_token_from_asking() -> None:
+    (port,) = free_ports(1)
+    keys = JwksKeys(f"http://localhost:{port}", clock=Clock())
+    assert not keys.refresh()
+    with Misbehaving(answer(200, jwks(OLD)), port=port):
+        assert keys.find("old") is not None
+
+
+def test_the_watch_asks_soon_while_there_is_no_answer_and_oftener_than_a_new_key_signs() -> None:
+    assert [pause_s(False, chance) for chance in (0, 1)] == [2.5, 5.0]
+    assert pause_s(True, 0) == 30.0
+    assert pause_s(True, 1) + TOTAL_S < SIGNING_DELAY_S
+
+
+@contextmanager
+def watching(keys: JwksKeys, *pause: Callable[[bool, float], float]) -> Iterator[None]:
+    watch = KeyWatch(keys, *pause)
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.stop()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from strangler_proxy.handover.way import Owner
 from tests.e2e.proxy.conftest import Served
 from tests.integration.handover.cutting import FakeProxy
 from tests.wire_tools.certificates import Authority
+from tests.wire_tools.ports import free_port
 from tests.wire_tools.proxy import until
 from tests.wire_tools.upstream import Peer, Upstream
 
@@ -44,11 +44,6 @@ def configuration(old: Upstream, new: Upstream, admin: int | None = None) -> str
         "  - {name: more, match: POST /more, control: old, candidate: new}\n"
         "  - {name: stays, match: POST /stays, control: old}\n"
     )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def who(name: str) -> Callable[[Peer], None]:

@@ -20,8 +20,9 @@ from strangler_proxy.running.client import Refused
 from tests.e2e.handover.load import CLIENTS
 from tests.e2e.handover.mover import MOVE, cut_over
 from tests.e2e.handover.test_cutover_under_load import Moving
-from tests.e2e.handover.test_proxies import TOKEN, free_port
+from tests.e2e.handover.test_proxies import TOKEN
 from tests.e2e.proxy.conftest import Served
+from tests.wire_tools.ports import free_port
 from tests.wire_tools.proxy import until
 
 PATIENT = Wishes(hold_s=8.0, whole=False)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.integration.wire.conftest import Bench
-from tests.integration.wire.test_upstream_trouble import free_port
 from tests.wire_tools.client import Client
+from tests.wire_tools.ports import free_port
 from tests.wire_tools.proxy import config, until
 from tests.wire_tools.upstream import Peer, Upstream, echo
 

@@ -1,33 +1,19 @@
 """An upstream that is down, slow, wrong or dying: the client gets a clear answer or a broken
-connection, never a cut body as whole, and nothing is done twice."""
+connection, never a cut body as whole."""
 
 from __future__ import annotations
 
-import socket
 import threading
 
 import pytest
 
 from tests.integration.wire.conftest import Bench
-from tests.wire_tools.client import Answer, Client
+from tests.integration.wire.trouble import dying, problem
+from tests.wire_tools.client import Client
+from tests.wire_tools.ports import free_port
 from tests.wire_tools.proxy import until
 from tests.wire_tools.stream import Broken, Ended
-from tests.wire_tools.upstream import Peer, echo
-
-
-def problem(answer: Answer, status: int) -> str:
-    """The detail of a problem that an upstream caused."""
-    assert answer.status == status
-    assert answer.header("Content-Type") == b"application/problem+json"
-    told = answer.json()
-    assert told["status"] == status
-    assert told["request_id"].encode() == answer.header("X-Request-ID")
-    return str(told["detail"])
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+from tests.wire_tools.upstream import Peer
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -137,20 +123,6 @@ def test_answer_until_close_is_whole_at_the_end_and_broken_at_a_reset(
                 client.body_of(answer)
 
 
-def dying(said: bytes, how: str = "end", then: bytes = b"") -> object:
-    """A script: read the request, say this, and die."""
-
-    def script(peer: Peer) -> None:
-        peer.request()
-        peer.send(said)
-        if how == "reset":
-            # The reset must not overtake what was said.
-            until(lambda: peer.number >= 0, "")
-            peer.reset()
-
-    return script
-
-
 NOT_HTTP = {
     "garbage": b"garbage\r\n\r\n",
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
@@ -213,223 +185,6 @@ def test_endless_head_of_an_answer_is_cut_off(bench: Bench, said: bytes) -> None
 
     bench.before(script)
     problem(bench.client().ask("/"), 502)
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
-def test_idempotent_request_is_sent_again_when_its_kept_connection_turns_out_closed(
-    bench: Bench, method: str
-) -> None:
-    def script(peer: Peer) -> None:
-        peer.echo(peer.request())
-        if peer.number == 0:
-            peer.request()  # read, and closed without an answer
-            return
-        echo(peer)
-
-    upstream = bench.before(script)
-    client = bench.client()
-    assert client.ask("/first").status == 200
-    client.request(method, "/again", body=b"body" if method == "PUT" else None)
-    assert client.answer(method).status == 200
-    assert upstream.targets == ["/first", "/again", "/again"]
-    if method == "PUT":
-        assert upstream.requests[-1].body == b"body"
-
-
-@pytest.mark.parametrize("method", ["POST", "PATCH", "PROPPATCH"])
-@pytest.mark.parametrize("reuse", ["safe", "always", "never"])
-def test_request_that_must_not_be_repeated_is_sent_once(
-    bench: Bench, method: str, reuse: str
-) -> None:
-    def script(peer: Peer) -> None:
-        while True:
-            if peer.request().target == "/die":
-                return
-            peer.answer(b"ok")
-
-    upstream = bench.before(script, {"reuse": reuse})
-    client = bench.client()
-    assert client.ask("/first").status == 200
-    client.request(method, "/die", body=b"1")
-    problem(client.answer(), 502)
-    assert upstream.targets == ["/first", "/die"]
-
-
-def test_idempotent_request_is_repeated_once_only(bench: Bench) -> None:
-    upstream = bench.before(lambda peer: peer.request() and None)
-    problem(bench.client().ask("/"), 502)
-    assert upstream.targets == ["/", "/"]
-
-
-def test_request_whose_answer_has_begun_is_not_repeated(bench: Bench) -> None:
-    upstream = bench.before(dying(b"HTTP/1.1 200 O"))  # type: ignore[arg-type]
-    problem(bench.client().ask("/"), 502)
-    assert upstream.targets == ["/"]
-
-
-def test_body_too_large_to_keep_is_not_repeated_and_a_kept_one_is_whole(bench: Bench) -> None:
-    def script(peer: Peer) -> None:
-        request = peer.request()
-        if upstream.targets.count(request.target) == 2:
-            peer.echo(request)
-            peer.request()  # the next one is read as well before it is left without an answer
-
-    upstream = bench.before(script)
-    client = bench.client()
-    body = bytes(range(256)) * 250
-    client.request("PUT", "/small", "Content-Length: 64000")
-    client.send(body[:30000])
-    until(lambda: upstream.heads, "it has begun")
-    client.send(body[30000:])
-    assert client.answer().json()["body"].encode("latin-1") == body
-    client.request("PUT", "/large", body=body * 8)
-    problem(client.answer(), 502)
-    assert upstream.targets == ["/small", "/small", "/large"]
-
-
-@pytest.mark.parametrize("reuse", ["safe", "never"])
-def test_post_is_not_sent_on_a_connection_that_the_upstream_has_closed(
-    bench: Bench, reuse: str
-) -> None:
-    def script(peer: Peer) -> None:
-        peer.echo(peer.request())  # keep-alive promised, and then closed
-
-    bench.before(script, {"reuse": reuse})
-    client = bench.client()
-    for number in range(30):
-        client.request("POST", f"/{number}", body=b"x")
-        assert client.answer().status == 200
-
-
-def test_kept_connection_that_is_known_to_be_closed_is_not_used_for_a_post(bench: Bench) -> None:
-    closed = threading.Event()
-
-    def script(peer: Peer) -> None:
-        peer.echo(peer.request())
-        peer.sock.close()
-        closed.set()
-
-    bench.before(script, {"reuse": "always"})
-    client = bench.client()
-    for number in range(30):
-        client.request("POST", f"/{number}", body=b"x")
-        assert client.answer().status == 200
-        assert closed.wait(5)
-        closed.clear()
-
-
-def test_unsolicited_bytes_on_an_idle_connection_answer_nobody(bench: Bench) -> None:
-    def script(peer: Peer) -> None:
-        peer.echo(peer.request())
-        if peer.number == 0:
-            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-            assert peer.gone()
-            gone.set()
-
-    gone = threading.Event()
-    bench.before(script)
-    client = bench.client()
-    assert client.ask("/1").json()["connection"] == 0
-    assert gone.wait(5)
-    assert client.ask("/2").json()["connection"] == 1
-
-
-def test_kept_connection_with_something_unread_is_not_lent(bench: Bench) -> None:
-    speak, spoken = threading.Event(), threading.Event()
-
-    def script(peer: Peer) -> None:
-        peer.echo(peer.request())
-        assert speak.wait(5)
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-        spoken.set()
-        assert peer.gone()
-
-    bench.before(script)
-    assert bench.client().ask("/1").json()["connection"] == 0
-
-    def lent_before_the_loop_has_read() -> object:
-        speak.set()
-        assert spoken.wait(5)
-        pool = bench.proxy.plane.pools["monolith"]
-        return pool.endpoints[0].lend(bench.proxy.plane.now)
-
-    assert bench.proxy.call(lent_before_the_loop_has_read) is None
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize(
-    "surplus", [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"x", b"\r\n", b"\0" * 100]
-)
-def test_surplus_after_an_answer_poisons_that_connection_only(
-    bench: Bench, method: str, surplus: bytes
-) -> None:
-    def script(peer: Peer) -> None:
-        while True:
-            request = peer.request()
-            length = 2 if method == "HEAD" else 0
-            peer.send(
-                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nX: %b\r\n\r\n%b"
-                % (length, request.target.encode(), surplus)
-            )
-
-    bench.before(script)
-    client = bench.client()
-    head = f"{method} /%d HTTP/1.1\r\nHost: h\r\n\r\n"
-    client.send((head % 1 + head % 2 + head % 3).encode())
-    for number in (1, 2, 3):
-        assert client.answer(method).header("X") == b"/%d" % number
-
-
-def test_body_longer_than_its_length_is_cut_there(bench: Bench) -> None:
-    def script(peer: Peer) -> None:
-        peer.request()
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef")
-
-    bench.before(script)
-    client = bench.client()
-    for _ in range(3):
-        assert client.ask("/").body == b"abc"
-
-
-@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
-def test_bodiless_answer_with_a_length_does_not_swallow_the_next(
-    bench: Bench, status: bytes
-) -> None:
-    def script(peer: Peer) -> None:
-        while True:
-            if peer.request().target == "/bodiless":
-                peer.send(b"HTTP/1.1 %b\r\nContent-Length: 5\r\nETag: x\r\n\r\n" % status)
-            else:
-                peer.answer(b"next")
-
-    bench.before(script)
-    client = bench.client()
-    client.get("/bodiless")
-    client.get("/next")
-    answer = client.answer()
-    assert answer.header("Content-Length") == (None if answer.status == 204 else b"5")
-    assert client.answer().body == b"next"
-
-
-def test_trailers_of_one_answer_do_not_show_up_in_the_next(bench: Bench) -> None:
-    def script(peer: Peer) -> None:
-        while True:
-            if peer.request().target == "/trailers":
-                peer.send(
-                    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                    b"1\r\na\r\n0\r\nX-Sum: 1\r\nSet-Cookie: stolen\r\n\r\n"
-                )
-            else:
-                peer.answer(b"next")
-
-    upstream = bench.before(script)
-    for version in ("1.0", "1.1"):
-        client = bench.client()
-        client.send(f"GET /trailers HTTP/{version}\r\nHost: h\r\n\r\n".encode())
-        answer = client.answer()
-        assert answer.body == b"a"
-        assert bench.client().ask("/next").headers == [(b"Content-Length", b"4")]
-    assert upstream.connections == 1
 
 
 def test_early_refusal_reaches_a_client_that_still_uploads(bench: Bench) -> None:

@@ -28,6 +28,7 @@ from extracted.chassis.clock import utc_now
 from scripts.processes import ROOT
 from strangler_proxy.config import load
 from strangler_proxy.handover.move import load_moves
+from tests.blog import NOWHERE
 from tests.composition import DEPLOY, Dockerfile, made_secrets, services
 
 STEPS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("scripts/step_*.py"))
@@ -115,6 +116,26 @@ def test_the_commands_that_steps_begin_with_are_there(
     started = f"sys.argv[1:] = {arguments}; runpy.run_module({module!r}, None, '__main__')"
     done = _run(image, tmp_path, started, {"DATABASE_URL": f"sqlite:///{tmp_path}/made.db"})
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("extracted.posts.mongodb", ["--for-a-move"]),
+        ("extracted.posts.mongodb.fill_names", ["--auth", "http://proxy:8000", "--every"]),
+        ("extracted.posts.mongodb.backlog", ["--json"]),
+    ],
+)
+def test_the_commands_about_mongodb_are_there_and_tell_when_it_is_not(
+    module: str, arguments: list[str], parts: dict[str, Any], tmp_path: Path
+) -> None:
+    image = _image(parts, "steps", tmp_path)
+    started = f"sys.argv[1:] = {arguments}; runpy.run_module({module!r}, None, '__main__')"
+    url = f"mongodb://{NOWHERE}/posts?serverSelectionTimeoutMS=200"
+    done = _run(image, tmp_path, started, {"DATABASE_URL": url})
+    assert done.returncode == 1
+    assert f"no MongoDB can be used at {NOWHERE}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_proxy_serves_the_same_routes_at_the_names_of_the_composition(tmp_path: Path) -> None:

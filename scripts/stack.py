@@ -203,7 +203,11 @@ def prepare(logs: Path, name: str, command: Sequence[str], environ: Mapping[str,
 
     Raises ComponentFailedError when it fails or takes longer than MIGRATION_TIMEOUT_S.
     """
-    called = "the monolith" if name == "monolith" else name
+    called, variable = (
+        ("the monolith", "DATABASE_URL")
+        if name == "monolith"
+        else (name, f"{name.upper()}_DATABASE_URL")
+    )
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{name}-schema.log"
     why = f"took longer than {MIGRATION_TIMEOUT_S} s"
@@ -222,6 +226,16 @@ def prepare(logs: Path, name: str, command: Sequence[str], environ: Mapping[str,
             return
         why = f"status {done.returncode}"
     raise ComponentFailedError(
-        f"the database of {called} could not be prepared ({why}). The end of {log}:\n"
-        f"{last_lines(log)}"
+        f"the database of {called} ({variable}) could not be prepared, {why}:\n"
+        f"{_last_words(log)}\n    (all of it: {log})"
     )
+
+
+def _last_words(log: Path) -> str:
+    """Return what a command said at last, without the traceback before it."""
+    words: list[str] = []
+    for line in reversed(last_lines(log).splitlines()):
+        if line.startswith("  "):
+            break
+        words.insert(0, f"    {line.strip()}")
+    return "\n".join(words) or last_lines(log)

@@ -71,7 +71,7 @@ def _otherwise(
         if name in FOLLOWING:
             why = "follows strangler.yaml and the site's folder"
         elif name in kept:
-            why = "is what the site has kept: change it there"
+            why = "was kept at the first start, and counts: change it in the file"
         elif name in WITH:
             why = f"is the stand-in's: give {WITH[name]} too"
         else:

@@ -35,7 +35,7 @@ def bring_up(site: Site, given: Mapping[str, str], *, detach: bool, say: Say) ->
             raise UnusableError(f"already running: {', '.join(running)}; see --status and --down")
         settled = site.settle(given)
         for otherwise in settled.otherwise:
-            say(f"up: {otherwise}")
+            say(f"up: {otherwise} ({site.env_file})")
         plan = _plan(site, settled.values)
         fleet = Fleet(site.logs)
         try:

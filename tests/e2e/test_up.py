@@ -172,7 +172,9 @@ def test_nothing_is_started_or_kept_of_urls_that_cannot_be_used(site: Site) -> N
     assert "- BROKER_URL is no broker's address" in bad.stdout
     silent = site.up("--detach", DATABASE_URL="postgresql+psycopg://blog:hush@127.0.0.1:1/blog")
     assert silent.returncode == 1
-    assert "the database of the monolith could not be prepared" in silent.stdout
+    assert "the database of the monolith (DATABASE_URL) could not be prepared" in silent.stdout
+    assert "Traceback" not in silent.stdout
+    assert "Connection refused" in silent.stdout
     assert "hush" not in silent.stdout
     assert "starting" not in bad.stdout + silent.stdout
     assert site.environ == kept

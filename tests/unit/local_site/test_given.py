@@ -31,7 +31,7 @@ def test_what_is_kept_counts_and_what_is_given_otherwise_is_told_without_passwor
     (told,) = settled.otherwise
     assert "DATABASE_URL=postgresql+psycopg://blog:…@db:5432/auth is given" in told
     assert "hush" not in told
-    assert "change it there" in told
+    assert "counts: change it in the file" in told
 
 
 def test_a_shell_that_has_sourced_the_file_changes_and_tells_nothing() -> None:

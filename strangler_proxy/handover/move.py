@@ -19,19 +19,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from strangler_proxy.config import ConfigError, Problem
+from strangler_proxy.config.document import read_keys, read_text, refuse
 from strangler_proxy.config.fields import Frozen, Variable, checked
-from strangler_proxy.config.load import dotted, line_of, shape_mistakes
+from strangler_proxy.config.load import shape_mistakes
 from strangler_proxy.config.references import Mistake, Where
 from strangler_proxy.handover.databases.port import TableName
 from strangler_proxy.handover.embedding import Embed, embed_mistakes
 from strangler_proxy.handover.proxy_place import FOLDER, ProxyPlace
 from strangler_proxy.handover.writers import KnownWriters
 
-_MAX_BYTES = 4 * 2**20
 _LONGEST_NAME = 24  # what is made inside the databases is named after it: 63 bytes in all
 _TABLE = re.compile(r'(?:(?:"([^"]+)"|([^".]+))\.)?(?:"([^"]+)"|([^".]+))')
 MoveName = Annotated[
@@ -142,34 +139,13 @@ def load_moves(path: Path, routes: Sequence[str] | None = None) -> Moves:
 
     With the names of strangler.yaml's routes, a route that is not among them is a mistake too.
     """
-    try:
-        text = path.read_bytes()
-    except OSError as fault:
-        reason = fault.strerror or str(fault)
-        raise ConfigError([Problem(str(path), None, "", f"cannot be read: {reason}")]) from fault
-    if len(text) > _MAX_BYTES:
-        raise ConfigError([Problem(str(path), None, "", f"is over {_MAX_BYTES} bytes")])
-    return parse_moves(text.decode("utf-8", "replace"), str(path), routes)
+    return parse_moves(read_text(path), str(path), routes)
 
 
 def parse_moves(text: str, file: str = "moves.yaml", routes: Sequence[str] | None = None) -> Moves:
     """Read the text of moves.yaml; `file` is what its problems are reported against."""
-    try:
-        data = YAML(typ="rt").load(text)
-    except MarkedYAMLError as fault:
-        line = fault.problem_mark.line + 1 if fault.problem_mark else None
-        message = f"is not YAML: {fault.problem or fault.context}"
-        raise ConfigError([Problem(file, line, "", message)]) from fault
-    except (YAMLError, ValueError) as fault:
-        raise ConfigError([Problem(file, None, "", f"is not YAML: {fault}")]) from fault
-    if not isinstance(data, Mapping):
-        raise ConfigError([Problem(file, 1, "", "must hold the key moves")])
-    problems = [
-        Problem(file, line_of(data, where), dotted(data, where), message)
-        for where, message in _mistakes(data, routes)
-    ]
-    if problems:
-        raise ConfigError(problems)
+    data = read_keys(text, file, "the key moves")
+    refuse(data, file, _mistakes(data, routes))
     return Moves.model_validate(data, context={FOLDER: Path(file).parent})
 
 

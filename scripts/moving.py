@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from scripts import carving
+from scripts import carving, soaking
 from scripts.carving import ROOT, Patience, python
 from strangler_proxy.compare import Rules
 from strangler_proxy.config import Upstream
@@ -72,6 +72,7 @@ class Options:
     copy_within_s: float = option(
         24 * 3600.0, "seconds that the first copy of the tables may take", parse=positive
     )
+    soak_s: float = soaking.soak_s()
 
     @property
     def patience(self) -> Patience:
@@ -326,6 +327,8 @@ def _handed_over(
     if reads:
         gate = carving.watch(site, proxy, options.patience, least)
         yield carving.flipped(reads, 100, proxy, gate, "reads 100%")
+    watch = carving.watch(site, proxy, options.patience, {**least, **writes})
+    yield from soaking.soaked(watch, options.soak_s, options.patience_s, move)
 
 
 def listed_posts(site: Site) -> Iterator[dict[str, Any]]:

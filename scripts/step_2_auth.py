@@ -18,9 +18,9 @@ from strangler_proxy.steps.script import Script, Site, run_step_script
 NOBODY = "/users/2000000000"
 EXAMPLES = """\
   scripts/step_2_auth.py                        the plan
-  scripts/step_2_auth.py --execute              run it; thresholds for a day's watch on live traffic
+  scripts/step_2_auth.py --execute              run it; thresholds for live traffic, a day's soak
   scripts/step_2_auth.py --execute --watch-s 5 --min-requests 20 --min-writes 1 --samples 5 \\
-      --extra-errors 10% --p99-floor-s 1        the same in a minute, for a rehearsal
+      --extra-errors 10% --p99-floor-s 1 --soak-s 10    the same in a minute, for a rehearsal
   scripts/step_2_auth.py --status               where it stands
   scripts/step_2_auth.py --undo                 everything back to the monolith, new users too"""
 

@@ -25,9 +25,9 @@ NOTHING = ("/posts/2000000000", "/comments?post=2000000000")
 NEWEST = 10  # may be changed at the very moment when they are compared
 EXAMPLES = """\
   scripts/step_3_posts.py                       the plan
-  scripts/step_3_posts.py --execute             run it; thresholds for a day's watch on live traffic
+  scripts/step_3_posts.py --execute             run it; thresholds for live traffic, a day's soak
   scripts/step_3_posts.py --execute --watch-s 5 --min-requests 40 --min-writes 1 --samples 12 \\
-      --extra-errors 10% --p99-floor-s 1        the same in a minute, for a rehearsal
+      --extra-errors 10% --p99-floor-s 1 --soak-s 10    the same in a minute, for a rehearsal
   scripts/step_3_posts.py --status              where it stands
   scripts/step_3_posts.py --undo                everything back to the monolith, new posts too"""
 

@@ -18,9 +18,9 @@ from strangler_proxy.steps.script import Script, Site, run_step_script
 REFUSED = ("/payments", "/payments?page=2", "/payments/1", "/payments/2000000000")
 EXAMPLES = """\
   scripts/step_4_payment.py                     the plan
-  scripts/step_4_payment.py --execute           run it; thresholds for a day's watch on live traffic
+  scripts/step_4_payment.py --execute           run it; thresholds for live traffic, a day's soak
   scripts/step_4_payment.py --execute --watch-s 5 --min-writes 1 --samples 3 \\
-      --extra-errors 10% --p99-floor-s 1        the same in a minute, for a rehearsal
+      --extra-errors 10% --p99-floor-s 1 --soak-s 10    the same in a minute, for a rehearsal
   scripts/step_4_payment.py --status            where it stands
   scripts/step_4_payment.py --undo              everything back to the monolith, new payments too"""
 
@@ -45,7 +45,9 @@ def _samples() -> Iterator[str]:
 
 def _workers(environment: Mapping[str, str]) -> tuple[Worker, ...]:
     return (
-        Worker("payment-reconciler", python("extracted.payment.reconciler"), environment, writes=True),
+        Worker(
+            "payment-reconciler", python("extracted.payment.reconciler"), environment, writes=True
+        ),
         Worker("email-worker", python("extracted.email_worker"), stays=True),
     )
 

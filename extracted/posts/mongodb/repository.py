@@ -8,13 +8,14 @@ follows at once, it may be left, seen by nobody, of a post that was deleted in t
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from pymongo import DESCENDING, ReturnDocument
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from extracted.chassis.events import NotNowError
 from extracted.chassis.events.origin import with_origin
@@ -28,7 +29,7 @@ from extracted.posts.mongodb.documents import (
     read_post,
 )
 from extracted.posts.mongodb.names import Names
-from extracted.posts.mongodb.unfinished import LIVE, Unfinished
+from extracted.posts.mongodb.unfinished import LIVE, SHUT, Unfinished
 from extracted.posts.service import Announce
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,12 @@ log = logging.getLogger(__name__)
 # Beside what a move has brought, until its authors' names are: see `filling`.
 UNKNOWN = ""
 
+# What a move has shut does not open by itself when the hold at the proxy runs out: a hand-over that
+# was late opens it a moment later. A refused write has changed nothing, and may be sent again.
+SHUT_S, SHUT_PAUSE_S = 5.0, 0.05
+
 Read = TypeVar("Read")
+Written = TypeVar("Written")
 
 
 class MongoPosts:
@@ -48,6 +54,7 @@ class MongoPosts:
         names: Names,
         unfinished: Unfinished,
         wake: Callable[[], None],
+        shut_s: float = SHUT_S,
     ) -> None:
         self._posts = database["posts"]
         self._comments = database["comments"]
@@ -55,6 +62,7 @@ class MongoPosts:
         self._names = names
         self._unfinished = unfinished
         self._wake = wake
+        self._shut_s = shut_s
 
     def newest(self, offset: int, limit: int) -> tuple[Sequence[Post], int]:
         """See `Repository`."""
@@ -80,7 +88,7 @@ class MongoPosts:
         )
         event = event_document(with_origin(announce(post)).message())
         document = {**post_document(post), "event": event}
-        self._posts.insert_one(document)
+        self._once_open(lambda: self._posts.insert_one(document))
         try:
             self._unfinished.announce(document)
         except PyMongoError as error:
@@ -90,16 +98,20 @@ class MongoPosts:
 
     def change(self, post_id: int, changes: Mapping[str, str], at: datetime) -> Post | None:
         """See `Repository`."""
-        found = self._posts.find_one_and_update(
-            {"_id": post_id, **LIVE},
-            {"$set": {**changes, "updated_at": at}},
-            return_document=ReturnDocument.AFTER,
+        found = self._once_open(
+            lambda: self._posts.find_one_and_update(
+                {"_id": post_id, **LIVE},
+                {"$set": {**changes, "updated_at": at}},
+                return_document=ReturnDocument.AFTER,
+            )
         )
         return self._read_one(found)
 
     def remove(self, post_id: int) -> None:
         """See `Repository`."""
-        found = self._posts.find_one_and_update({"_id": post_id}, {"$set": {"deleted": True}})
+        found = self._once_open(
+            lambda: self._posts.find_one_and_update({"_id": post_id}, {"$set": {"deleted": True}})
+        )
         if found is None:
             return
         try:
@@ -127,7 +139,7 @@ class MongoPosts:
             body=draft.body,
             created_at=draft.at,
         )
-        self._comments.insert_one(comment_document(comment))
+        self._once_open(lambda: self._comments.insert_one(comment_document(comment)))
         if not self._lives(draft.post_id):  # it has gone meanwhile
             self._comments.delete_one({"_id": comment.id})
             return None
@@ -147,6 +159,23 @@ class MongoPosts:
 
     def _read_one(self, found: Document | None) -> Post | None:
         return None if found is None else self._read([found], read_post)[0]
+
+    def _once_open(self, write: Callable[[], Written]) -> Written:
+        """Write, as soon as no move keeps the collection shut; raises its refusal in the end."""
+        began, refused = time.monotonic(), 0
+        while True:
+            try:
+                written = write()
+            except OperationFailure as error:
+                if error.code != SHUT or time.monotonic() >= began + self._shut_s:
+                    raise
+                refused += 1
+                time.sleep(SHUT_PAUSE_S)
+            else:
+                break
+        if refused:
+            log.info("A move kept a write waiting for %.2f s", time.monotonic() - began)
+        return written
 
     def _lives(self, post_id: int) -> bool:
         return self._posts.find_one({"_id": post_id, **LIVE}, {"_id": 1}) is not None

@@ -27,7 +27,10 @@ from extracted.posts.mongodb import MongoStorage
 from extracted.posts.mongodb.__main__ import app as indexes
 from extracted.posts.mongodb.backlog import app as backlog
 from extracted.posts.mongodb.fill_names import app as fill_names
+from extracted.posts.mongodb.names import Names
 from extracted.posts.mongodb.outbox import LEASE_S
+from extracted.posts.mongodb.repository import MongoPosts
+from extracted.posts.mongodb.unfinished import Unfinished
 from tests.blog import NOWHERE
 from tests.integration.events.outboxes import ListPublisher
 from tests.integration.posts.storages import NOON, Dated, in_parts, remark, write, writer
@@ -195,6 +198,54 @@ def test_a_shut_collection_holds_up_no_event(watched: Watched) -> None:
     watched.before["posts.update_one"] = shut
     assert sent(watched) == ["post:1"]
     assert sent(watched) == []
+
+
+def refuse(watched: Watched, statement: str, times: int) -> list[int]:
+    """Keep a collection shut for so many tries; gives how many are left."""
+    left = [times]
+
+    def once() -> None:
+        left[0] -= 1
+        if left[0]:
+            watched.before[statement] = once
+        shut()
+
+    watched.before[statement] = once
+    return left
+
+
+@pytest.mark.parametrize(
+    ("statement", "act", "left_over"),
+    [
+        ("posts.insert_one", lambda repository: write(repository), (2, 0)),
+        ("posts.find_one_and_update", lambda it: it.change(1, {"title": "N"}, NOON), (1, 0)),
+        ("posts.find_one_and_update", lambda repository: repository.remove(1), (0, 0)),
+        ("comments.insert_one", lambda repository: repository.comment(remark(1)), (1, 1)),
+    ],
+    ids=["add", "change", "remove", "comment"],
+)
+def test_who_writes_while_a_late_hand_over_keeps_it_shut_waits_and_is_written_once(
+    watched: Watched,
+    statement: str,
+    act: Callable[[MongoPosts], object],
+    left_over: tuple[int, int],
+) -> None:
+    repository, _ = in_parts(watched)
+    write(repository)
+    left = refuse(watched, statement, 3)
+    act(repository)
+    assert left == [0]
+    kept = (watched.database[name].count_documents({}) for name in ("posts", "comments"))
+    assert tuple(kept) == left_over
+
+
+def test_who_writes_what_stays_shut_is_told_in_the_end(watched: Watched) -> None:
+    names, unfinished = Names(watched), Unfinished(watched)
+    repository = MongoPosts(watched, names, unfinished, lambda: None, shut_s=0.2)
+    refuse(watched, "posts.insert_one", 1_000_000)
+    with pytest.raises(WriteError, match="failed validation"):
+        write(repository)
+    assert watched.database["posts"].count_documents({}) == 0
 
 
 def test_one_relay_works_at_a_time_and_a_killed_one_for_as_long_as_its_lease(

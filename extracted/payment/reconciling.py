@@ -1,7 +1,8 @@
 """Payments that no client brings to an end: begun and never repeated, or still processing.
 
-A pending one is asked for again under its own key, as a repeat would do it; once Stripe may have
-forgotten the key, it is only looked for, and what is not found is left to a person. A processing
+A pending one is asked for again under its own key, as a repeat would do it; where Stripe answers
+with a fault, which it keeps under the key, it is looked for. Once Stripe may have forgotten the
+key, it is only looked for, and what is not found is left to a person. A processing
 one is looked up until it has succeeded or failed. Several reconcilers, and clients that repeat
 after all, do not meet: whoever works on a payment has its lease.
 
@@ -25,7 +26,7 @@ from extracted.payment.charging import (
     Outcome,
     UnknownOutcomeError,
 )
-from extracted.payment.service import FAILED, PENDING, Payment, Repository, finished
+from extracted.payment.service import FAILED, Payment, Repository, decided, finished
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,8 @@ class Reconciler:
             outcome = self._asked(payment)
         except UnknownOutcomeError as error:
             if not error.reached:
-                self._repository.release(payment)
+                # Not at once: one that Stripe never answers in time would hold up all behind it.
+                self._repository.release(payment, self._clock() + SOONEST)
                 raise
             log.warning("Payment %s is asked for again later: %s", payment.id, error)
             outcome = None
@@ -124,12 +126,22 @@ class Reconciler:
     def _asked(self, payment: Payment) -> Outcome | None:
         if payment.status == PROCESSING:
             return self._charger.look_up(payment.charge, payment.stripe_id or "")
-        if not payment.key_forgotten(self._clock()):
+        if payment.key_forgotten(self._clock()):
+            return self._found(payment)
+        try:
             return self._charger.charge(payment.charge)
+        except UnknownOutcomeError as error:
+            if not error.reached:
+                raise
+            # Stripe keeps a fault under the key, and may have charged before it.
+            log.warning("Payment %s is looked for at Stripe: %s", payment.id, error)
+            return self._found(payment)
+
+    def _found(self, payment: Payment) -> Outcome | None:
         found = self._charger.find(payment.charge, payment.created_at - CLOCKS_APART)
         if len(found) == 1:
             return found[0]
-        log.warning("Payment %s needs a person: Stripe has %d of it", payment.id, len(found))
+        log.warning("Payment %s stays as it is: Stripe has %d of it", payment.id, len(found))
         return None
 
 
@@ -140,6 +152,7 @@ def patience(age: timedelta) -> timedelta:
 
 def _undecided(payment: Payment, outcome: Outcome) -> bool:
     """Whether the outcome leaves the payment where it is."""
-    if not isinstance(outcome, Charged) or outcome.status == SUCCEEDED:
-        return False
-    return payment.status != PENDING or outcome.status != PROCESSING
+    if not decided(outcome):
+        return True
+    still_processing = isinstance(outcome, Charged) and outcome.status == PROCESSING
+    return still_processing and payment.status == PROCESSING

@@ -214,7 +214,7 @@ class Payments:
     def _attempt(self, payment: Payment) -> Payment:
         """Ask Stripe, with no transaction open, and record what came of it."""
         try:
-            outcome = self._charger.charge(payment.charge)
+            outcome = self._charged(payment)
         except UnknownOutcomeError as error:
             self._repository.release(payment)  # so that a repeat may try at once
             log.warning("Payment %s stays pending", payment.id)
@@ -224,6 +224,17 @@ class Payments:
                 retry_after_s=2,
             ) from error
         return self._repository.finish(payment, *finished(payment, outcome, self._clock()))
+
+    def _charged(self, payment: Payment) -> Outcome:
+        outcome = self._charger.charge(payment.charge)
+        if not decided(outcome):
+            raise UnknownOutcomeError(f"Stripe has not decided: {outcome}", reached=True)
+        return outcome
+
+
+def decided(outcome: Outcome) -> bool:
+    """Whether the outcome is one that a payment can have: no, yes, or the bank is at it."""
+    return isinstance(outcome, Refused) or outcome.status in (SUCCEEDED, PROCESSING)
 
 
 def finished(

@@ -20,6 +20,8 @@ from extracted.payment.charging import (
 
 # One charge has one intent. What there is beyond a second one changes nothing: a person decides.
 FOUND_AT_MOST = 10
+# It speaks of the address that was asked: what an order names and Stripe lacks is a 400.
+NOT_FOUND = 404
 
 
 class StripeCharger:
@@ -58,6 +60,8 @@ class StripeCharger:
         except stripe.CardError as error:
             return _declined(error)
         except stripe.InvalidRequestError as error:
+            if error.http_status == NOT_FOUND:
+                raise UnknownOutcomeError(str(error), reached=True) from error
             return Refused(False, error.code or "invalid_request", _told(error))
         return Charged(intent.id, intent.status)
 

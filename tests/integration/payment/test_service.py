@@ -192,6 +192,7 @@ def test_while_stripe_is_away_clients_are_told_so_and_the_reconciler_completes_i
     assert away.exit_code == 1
     assert "Not all payments" in away.stderr
     place.stripe.start()
+    place.change(retry_at=None)  # as if ten seconds had passed
     assert place.reconciled() == {"succeeded": 1, "failed": 0, "waiting": 0}
     assert pay(app).status_code == 201
     assert (len(place.stripe.charges()), len(place.events())) == (1, 1)
@@ -208,6 +209,16 @@ def test_an_answer_that_was_lost_for_longer_than_stripe_knows_the_key_is_found_a
     assert pay(place.app()).status_code == 201
     assert [event.payer for event in place.events()] == [Person(id=1, language="ko", **ANN)]
     assert len(place.stripe.charges()) == 1
+
+
+def test_a_charge_that_stripe_has_under_the_key_in_other_words_is_found_and_not_made_again(
+    place: Place,
+) -> None:
+    pay(place.app())
+    place.lose_answers()
+    place.change(payment_method="pm_card_mastercard")
+    assert place.reconciled() == {"succeeded": 1, "failed": 0, "waiting": 0}
+    assert (len(place.stripe.charges()), len(place.events())) == (1, 1)
 
 
 @pytest.mark.parametrize(

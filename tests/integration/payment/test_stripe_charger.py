@@ -157,3 +157,12 @@ def test_no_stripe_at_all_is_an_outage(charge: Charge) -> None:
             with pytest.raises(UnknownOutcomeError) as caught:
                 ask()
             assert not caught.value.reached
+
+
+def test_an_address_that_is_not_stripes_is_no_refusal_of_the_payment(
+    double: Stripe, charge: Charge
+) -> None:
+    with closing(StripeCharger(API_KEY, f"{double.url}/elsewhere", timeout_s=5)) as charger:
+        with pytest.raises(UnknownOutcomeError, match="Unrecognized request URL") as caught:
+            charger.charge(charge)
+        assert caught.value.reached

@@ -207,3 +207,16 @@ def test_what_stripe_has_but_does_not_know_yet_is_told_of_by_nobody_yet(
     assert payments.pay(ORDER, ANN).status == "processing"
     assert payments.pay(ORDER, ANN).status == "processing"
     assert (kept(repository).payer, repository.events, stripe.asked) == (ANN, [], 1)
+
+
+@pytest.mark.parametrize("status", ["requires_action", "requires_capture", "canceled"])
+def test_what_stripe_has_not_decided_is_answered_as_unknown_and_stays_pending(
+    payments: Payments, repository: MemoryPayments, stripe: FakeStripe, status: str
+) -> None:
+    stripe.status = status
+    assert refused(payments).code == "payment_provider_error"
+    payment = kept(repository)
+    assert (payment.status, payment.payer, payment.lease_until) == ("pending", ANN, None)
+    stripe.status = "succeeded"
+    assert payments.pay(ORDER, ANN).status == "succeeded"
+    assert len(repository.events) == 1

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from extracted.payment.charging import Charged, Outcome, Refused, UnknownOutcomeError
+from extracted.payment.charging import Charge, Charged, Outcome, Refused, UnknownOutcomeError
 from extracted.payment.reconciling import AT_ONCE, Reconciler, Tally, patience
 from extracted.payment.service import NotPaidError, Payments
 from tests.payments_in_memory import (
@@ -82,7 +82,49 @@ def test_while_stripe_is_away_the_round_ends_and_everything_stays_due(world: Wor
         world.reconciler.round()
     assert world.stripe.asked == 1
     world.stripe.before = lambda: None
+    world.clock.pass_(seconds=10)
     assert world.reconciler.round() == Tally(succeeded=3)
+
+
+def test_a_payment_that_stripe_never_answers_in_time_does_not_hold_up_those_behind_it(
+    world: World,
+) -> None:
+    world.begin("before", "slow")
+    for number in range(3):
+        world.begin("before", f"key-{number}")
+    world.clock.pass_(seconds=30)
+    charge = world.stripe.charge
+
+    def slow_for_one(asked: Charge) -> Outcome:
+        if asked.metadata["payment_id"] == "1":
+            raise outage()
+        return charge(asked)
+
+    world.stripe.charge = slow_for_one  # type: ignore[method-assign]
+    with pytest.raises(UnknownOutcomeError):
+        world.reconciler.round()
+    assert world.reconciler.round() == Tally(succeeded=3)
+    assert world.statuses() == ["pending", "succeeded", "succeeded", "succeeded"]
+
+
+def test_what_stripe_made_before_a_fault_that_it_repeats_under_the_key_is_found(
+    world: World,
+) -> None:
+    world.begin("after")
+    world.clock.pass_(seconds=30)
+    faulty: Callable[[Charge], Outcome] = lambda _: failing(fault())()  # type: ignore[func-returns-value]  # noqa: E731
+    world.stripe.charge = faulty  # type: ignore[method-assign]
+    assert world.reconciler.round() == Tally(succeeded=1)
+    assert (len(world.stripe.charged), len(world.repository.events)) == (1, 1)
+
+
+def test_what_stripe_made_nothing_of_before_such_a_fault_waits(world: World) -> None:
+    world.begin("before")
+    world.clock.pass_(seconds=30)
+    faulty: Callable[[Charge], Outcome] = lambda _: failing(fault())()  # type: ignore[func-returns-value]  # noqa: E731
+    world.stripe.charge = faulty  # type: ignore[method-assign]
+    assert world.reconciler.round() == Tally(waiting=1)
+    assert (world.statuses(), world.reconciler.round()) == (["pending"], Tally())
 
 
 def test_a_fault_of_one_payment_holds_up_no_other_and_is_asked_for_more_and_more_seldom(

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from strangler_proxy.cli.app import FAILED, AsJson
+from strangler_proxy.cli.data.options import DEFAULT_MOVES, MoveArgument, MovesPath, Yes
 from strangler_proxy.cli.data.shared import (
     CODES,
-    DEFAULT_MOVES,
-    MoveArgument,
-    MovesPath,
     confirm,
     confirm_by_name,
     data,
@@ -43,7 +41,7 @@ def retire(
     execute: Annotated[
         bool, typer.Option("--execute", help="Do it; without this only the plan is shown.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Leave the old tables behind for good: nothing is carried to them, and no way leads back."""
@@ -121,7 +119,7 @@ def _say_retiring(planned: "Retiring", as_json: bool) -> None:
 def remove(
     name: MoveArgument,
     moves: MovesPath = DEFAULT_MOVES,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Take away what the move made in both databases; rows at the target stay."""

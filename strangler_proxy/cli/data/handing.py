@@ -1,10 +1,10 @@
 """Commands that hand the writes of a move's tables over: cutover, and back again: rollback."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,12 +15,21 @@ from strangler_proxy.cli.app import (
     ConfigPath,
     show,
 )
-from strangler_proxy.cli.data.shared import (
-    CODES,
+from strangler_proxy.cli.data.options import (
     DEFAULT_MOVES,
-    STOPPED,
+    CatchUpSeconds,
+    DespiteWriters,
+    DrainSeconds,
+    Execute,
+    HoldSeconds,
     MoveArgument,
     MovesPath,
+    SkipVerify,
+    WritersSeconds,
+)
+from strangler_proxy.cli.data.shared import (
+    CODES,
+    STOPPED,
     Usage,
     data,
     ends_of,
@@ -36,94 +45,48 @@ if TYPE_CHECKING:
     from strangler_proxy.handover.readiness import Check
     from strangler_proxy.handover.takeover import Takeover
 
-Execute = Annotated[
-    bool, typer.Option("--execute", help="Do it; without this only the plan and what stands by.")
-]
-HoldSeconds = Annotated[
-    float,
-    typer.Option(min=0.2, max=30, help="How long writers may wait; past it everything goes back."),
-]
-DrainSeconds = Annotated[
-    float, typer.Option(min=0.05, max=30, help="Wait so long for requests sent before the hold.")
-]
-WritersSeconds = Annotated[
-    float, typer.Option(min=0.05, max=30, help="Wait so long for transactions that are open.")
-]
-CatchUpSeconds = Annotated[
-    float, typer.Option(min=1, help="Give the tail so long to come near, before the hold.")
-]
-SkipVerify = Annotated[
-    bool,
-    typer.Option(
-        "--skip-verify",
-        help="Do not verify all rows before the hold; those that change meanwhile always are.",
-    ),
-]
-DespiteWriters = Annotated[
-    bool,
-    typer.Option(
-        "--despite-writers",
-        help="Go on though somebody may bypass the proxies, whom the fence will refuse.",
-    ),
-]
+
+def _handing(side: str) -> Callable[..., None]:
+    """The command that hands the writes over to this side: both have the same options."""
+
+    def hand_over(
+        name: MoveArgument,
+        moves: MovesPath = DEFAULT_MOVES,
+        config: ConfigPath = DEFAULT_PATH,
+        hold_s: HoldSeconds = 2.0,
+        drain_s: DrainSeconds = 1.0,
+        writers_s: WritersSeconds = 0.5,
+        catch_up_s: CatchUpSeconds = 60.0,
+        skip_verify: SkipVerify = False,
+        despite_writers: DespiteWriters = False,
+        execute: Execute = False,
+        as_json: AsJson = False,
+    ) -> None:
+        from strangler_proxy.handover.cutover import Wishes
+
+        wishes = Wishes(
+            *(hold_s, drain_s, writers_s),
+            catch_up_s=catch_up_s,
+            whole=not skip_verify,
+            despite_writers=despite_writers,
+        )
+        _hand_over(side, name, moves, config, wishes, execute, as_json)
+
+    return hand_over
 
 
-@data.command(
+data.command(
+    "cutover",
+    help="Hand the writes over to the new tables: all of them, or nothing has changed.",
     epilog="Examples:  strangler data cutover posts   (the plan, and whether all is ready)   "
-    f"strangler data cutover posts --execute --hold-s 3\n\n{CODES}"
-)
-def cutover(
-    name: MoveArgument,
-    moves: MovesPath = DEFAULT_MOVES,
-    config: ConfigPath = DEFAULT_PATH,
-    hold_s: HoldSeconds = 2.0,
-    drain_s: DrainSeconds = 1.0,
-    writers_s: WritersSeconds = 0.5,
-    catch_up_s: CatchUpSeconds = 60.0,
-    skip_verify: SkipVerify = False,
-    despite_writers: DespiteWriters = False,
-    execute: Execute = False,
-    as_json: AsJson = False,
-) -> None:
-    """Hand the writes over to the new tables: all of them, or nothing has changed."""
-    from strangler_proxy.handover.cutover import Wishes
-
-    wishes = Wishes(
-        *(hold_s, drain_s, writers_s),
-        catch_up_s=catch_up_s,
-        whole=not skip_verify,
-        despite_writers=despite_writers,
-    )
-    _hand_over("candidate", name, moves, config, wishes, execute, as_json)
-
-
-@data.command(
+    f"strangler data cutover posts --execute --hold-s 3\n\n{CODES}",
+)(_handing("candidate"))
+data.command(
+    "rollback",
+    help="Hand the writes back to the old tables, with all that was written since.",
     epilog="Examples:  strangler data rollback posts   (the plan, and whether all is ready)   "
-    f"strangler data rollback posts --execute   (every write since is kept)\n\n{CODES}"
-)
-def rollback(
-    name: MoveArgument,
-    moves: MovesPath = DEFAULT_MOVES,
-    config: ConfigPath = DEFAULT_PATH,
-    hold_s: HoldSeconds = 2.0,
-    drain_s: DrainSeconds = 1.0,
-    writers_s: WritersSeconds = 0.5,
-    catch_up_s: CatchUpSeconds = 60.0,
-    skip_verify: SkipVerify = False,
-    despite_writers: DespiteWriters = False,
-    execute: Execute = False,
-    as_json: AsJson = False,
-) -> None:
-    """Hand the writes back to the old tables, with all that was written since."""
-    from strangler_proxy.handover.cutover import Wishes
-
-    wishes = Wishes(
-        *(hold_s, drain_s, writers_s),
-        catch_up_s=catch_up_s,
-        whole=not skip_verify,
-        despite_writers=despite_writers,
-    )
-    _hand_over("control", name, moves, config, wishes, execute, as_json)
+    f"strangler data rollback posts --execute   (every write since is kept)\n\n{CODES}",
+)(_handing("control"))
 
 
 def _hand_over(

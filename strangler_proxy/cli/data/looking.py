@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from strangler_proxy.cli.app import FAILED, AsJson, show
+from strangler_proxy.cli.data.options import DEFAULT_MOVES, MoveArgument, MovesPath
 from strangler_proxy.cli.data.shared import (
     CODES,
-    DEFAULT_MOVES,
-    MoveArgument,
-    MovesPath,
     data,
     ends_of,
     ledger_of,

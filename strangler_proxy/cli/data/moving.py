@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from strangler_proxy.cli.app import DEFAULT_PATH, AsJson, ConfigPath, show
+from strangler_proxy.cli.data.options import DEFAULT_MOVES, MoveArgument, MovesPath
 from strangler_proxy.cli.data.shared import (
     CODES,
-    DEFAULT_MOVES,
     STOPPED,
-    MoveArgument,
-    MovesPath,
     Usage,
     data,
     ends_of,

@@ -1,4 +1,4 @@
-"""What the commands about data share: options, exit codes, and how what goes wrong is told."""
+"""What the commands about data share: what they open and ask, and how what goes wrong is told."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -28,12 +28,6 @@ CODES = (
     "again"
 )
 _DRIVERS = {"sqlite3", "psycopg", "pymysql"}
-
-MoveArgument = Annotated[str, typer.Argument(metavar="MOVE", help="Its name in moves.yaml.")]
-MovesPath = Annotated[
-    Path, typer.Option("-m", "--moves", help="The file of moves.", envvar="STRANGLER_MOVES")
-]
-DEFAULT_MOVES = Path("moves.yaml")
 
 data = typer.Typer(
     help="Move a capability's data into its own database, while it is being written.",

@@ -13,7 +13,6 @@ from rich.console import Console
 from werkzeug import Request, Response
 
 from scripts.benchmarks.client import WrongAnswerError
-from scripts.benchmarks.figures import Round
 from scripts.benchmarks.gateway import proofs, tokens
 from scripts.benchmarks.gateway.contenders import CONTENDERS, Contender
 from scripts.benchmarks.gateway.duties import DUTIES
@@ -27,18 +26,8 @@ from scripts.benchmarks.result import PeerResult, Plan
 from scripts.benchmarks.targets import exit_code
 from scripts.benchmarks.upstream import COMMENTS_BODY, CONDITIONED, SMALL_BODY, USER_BODY
 from strangler_proxy.config import load
+from tests.unit.benchmarks.rounds import ROUND
 
-ROUND = Round(
-    requests=1000,
-    seconds=2.0,
-    p50_us=100,
-    p99_us=900,
-    errors=0,
-    cpu_us_per_request=20.0,
-    core_busy=0.9,
-    core_foreign=0.0,
-    pss_bytes=5_000_000,
-)
 GOOD = Evidence(
     asked=frozenset(
         {

@@ -14,18 +14,7 @@ from scripts.benchmarks.peers import PEERS
 from scripts.benchmarks.report import show
 from scripts.benchmarks.result import PeerResult, Plan, Result
 from scripts.benchmarks.upstream import WORKLOADS
-
-ROUND = Round(
-    requests=1000,
-    seconds=2.0,
-    p50_us=100,
-    p99_us=900,
-    errors=0,
-    cpu_us_per_request=20.0,
-    core_busy=0.9,
-    core_foreign=0.0,
-    pss_bytes=5_000_000,
-)
+from tests.unit.benchmarks.rounds import ROUND
 
 
 def measured(name: str, rounds: list[Round]) -> PeerResult:

@@ -87,6 +87,7 @@ def _places(folder: Path, ports: Ports) -> dict[str, str]:
     served = ("monolith", *SERVICES)
     return {
         "SITE_DIR": str(folder),
+        "PROXY_URL": f"http://{LOOPBACK}:{ports.proxy}",
         **{f"{name.upper()}_BIND": f"{LOOPBACK}:{getattr(ports, name)}" for name in served},
         **{f"{name.upper()}_PORT": str(getattr(ports, name)) for name in STAND_INS},
     }

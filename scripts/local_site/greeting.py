@@ -1,5 +1,6 @@
 """What a person is told of a site that has come up: where everything is, and what to try."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def greeting(folder: Path, ports: stack.Ports, environ: Mapping[str, str]) -> st
             ("logs", str(folder / "log"), ""),
         )
     )
-    tried = TRY_IT.format(port=ports.proxy, env=folder / "env")
+    tried = TRY_IT.format(port=ports.proxy, env=shlex.quote(str(folder / "env")))
     return f"The blog is up, behind the proxy:\n\n{rows}\n\n{tried}"
 
 

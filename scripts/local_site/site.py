@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from scripts import moved, stack
+from scripts.carving import front
 from scripts.local_site import checks
 from scripts.local_site.given import Settled, settle
 from strangler_proxy.config import Config, ConfigError
 from strangler_proxy.journal import LedgerError
+from strangler_proxy.steps import script
 from strangler_proxy.steps.parts.launch import start_time
 from strangler_proxy.steps.script import StepError
 
@@ -150,6 +152,7 @@ class Site:
         served, auth = self.config.upstreams, self.config.upstreams["auth"].direct_url.rstrip("/")
         return {
             "STRANGLER_CONFIG": str(self.routes),
+            "PROXY_URL": front(script.Site(self.config, self.routes, self.run_dir)),
             "IMAGE_SERVICE_URL": served["image"].direct_url.rstrip("/"),
             "AUTH_SERVICE_URL": auth,
             "JWKS_URL": f"{auth}/.well-known/jwks.json",

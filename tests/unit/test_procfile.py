@@ -55,27 +55,30 @@ def test_a_shell_reads_each_line_as_it_is_read_here(name: str, tmp_path: Path) -
         assert f"{variable}={value}" in variables.splitlines()
 
 
-def test_what_the_steps_start_is_what_the_procfile_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    routes = tmp_path / "strangler.yaml"
+def parts(folder: Path, environ: dict[str, str]) -> dict[str, StartProcess]:
+    """What the steps would start on this site but for movers, by name."""
+    routes = folder / "strangler.yaml"
     stack.write_routes(ROOT / "strangler.yaml", routes, PORTS)
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in environ.items():
+            patched.setenv(name, value)
+        programs = moved.programs(Site(load(routes), routes, folder / ".strangler"))
+    every = (part for of_one in programs.values() for part in of_one)
+    return {part.service: part for part in every if not part.service.endswith(moved.MOVER)}
+
+
+def test_what_the_steps_start_is_what_the_procfile_names(tmp_path: Path) -> None:
     environ = environment(tmp_path)
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    site = Site(load(routes), routes, tmp_path / ".strangler")
-    parts = {
-        part.service: part
-        for of_one in moved.programs(site).values()
-        for part in of_one
-        if not part.service.endswith(moved.MOVER)
-    }
+    documents = {**environ, "POSTS_DATABASE_URL": "mongodb://127.0.0.1/posts"}
+    found = set(BASE)
+    for given in (environ, documents):
+        for name, part in parts(tmp_path, given).items():
+            found.add(name)
+            run = PROCESSES[name].resolve(given)
+            assert run.command == _by_name(part)
+            assert {**given, **run.environment} == {**given, **part.environment}, name
     assert list(PROCESSES)[: len(BASE)] == BASE
-    assert set(PROCESSES) == {*BASE, *parts}
-    for name, part in parts.items():
-        run = PROCESSES[name].resolve(environ)
-        assert run.command == _by_name(part)
-        assert {**environ, **run.environment} == {**environ, **part.environment}, name
+    assert set(PROCESSES) == found
 
 
 def _by_name(part: StartProcess) -> tuple[str, ...]:
@@ -87,6 +90,8 @@ def test_containers_run_the_same_processes(tmp_path: Path) -> None:
     composed = services(made_secrets(tmp_path))
     environ = environment(tmp_path)
     for name, process in PROCESSES.items():
+        if name == "posts-names":
+            continue  # runs in the container of the steps, from step 3 on
         service = composed[CONTAINERS.get(name, name)]
         if "command" in service and name not in CONTAINERS:
             assert tuple(service["command"]) == process.resolve(environ).command

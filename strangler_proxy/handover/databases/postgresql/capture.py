@@ -10,9 +10,11 @@ see the trigger: when it returns, no change is under way that it does not record
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from strangler_proxy.handover.databases.port import Session, Side
 from strangler_proxy.handover.databases.postgresql.dialect import PostgresqlDialect
+from strangler_proxy.handover.databases.postgresql.installed import in_schema, installed
 from strangler_proxy.handover.databases.triggers import Installed, Trigger
 from strangler_proxy.handover.naming import change_table, is_trigger, trigger, writers_table
 
@@ -30,16 +32,6 @@ _NOTES_WRITERS = """
 SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = t AND attname = 'writer' AND atthasdef)
 FROM to_regclass(%s) AS t WHERE t IS NOT NULL
 """
-_TRIGGERS = """
-SELECT t.tgname, t.tgenabled::text, n.nspname, c.relname FROM pg_trigger t
-JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace h ON h.oid = p.pronamespace
-WHERE NOT t.tgisinternal AND t.tgname LIKE 'strangler_%%' AND h.nspname = %s
-"""
-_FUNCTIONS = """
-SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname = %s AND p.proname LIKE 'strangler_%%'
-"""
 
 
 class PostgresqlCapture:
@@ -51,7 +43,7 @@ class PostgresqlCapture:
     def tables(self, move: str, home: str | None) -> Sequence[str]:
         """Numbers are UUIDs by the clock: a sequence would change what lastval() tells a writer."""
         return (
-            f"CREATE TABLE IF NOT EXISTS {_in(home, change_table(move))} "
+            f"CREATE TABLE IF NOT EXISTS {in_schema(home, change_table(move))} "
             f"(id uuid PRIMARY KEY DEFAULT {_BY_CLOCK}, "
             "at double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()), "
             f"tbl text NOT NULL, row_key text, writer text DEFAULT {_WRITER})",
@@ -60,7 +52,7 @@ class PostgresqlCapture:
 
     def add_writers(self, session: Session, move: str, home: str | None) -> Sequence[str]:
         """The default comes second: it is not for the entries that are there."""
-        changes = _in(home, change_table(move))
+        changes = in_schema(home, change_table(move))
         if session.scalar(_NOTES_WRITERS, (changes.replace("%%", "%"),)) is not False:
             return ()
         return (
@@ -72,7 +64,7 @@ class PostgresqlCapture:
     def drop_tables(self, session: Session, move: str, home: str | None) -> Sequence[str]:
         """The change table, and who wrote."""
         return tuple(
-            f"DROP TABLE IF EXISTS {_in(home, name)}"
+            f"DROP TABLE IF EXISTS {in_schema(home, name)}"
             for name in (change_table(move), writers_table(move))
         )
 
@@ -88,31 +80,15 @@ class PostgresqlCapture:
 
     def installed(self, session: Session, move: str, home: str | None) -> Sequence[Installed]:
         """By the catalogue; functions without a trigger count as triggers that do not fire."""
-        found = {}
-        for (name,) in session.rows(_FUNCTIONS, (home,)):
-            if is_trigger(move, name):
-                found[name] = Installed(name, False, (_drop_function(home, name),))
-        for name, enabled, schema, table in session.rows(_TRIGGERS, (home,)):
-            if is_trigger(move, name):
-                drop = f"DROP TRIGGER IF EXISTS {_SQL.quote(name)} ON {_in(schema, table)}"
-                found[name] = Installed(name, enabled == "A", (drop, _drop_function(home, name)))
-        return list(found.values())
-
-
-def _in(schema: str | None, name: str) -> str:
-    return f"{_SQL.quote(schema)}.{_SQL.quote(name)}" if schema else _SQL.quote(name)
+        return installed(session, home, partial(is_trigger, move))
 
 
 def _writers(move: str, home: str | None) -> str:
     return (
-        f"CREATE TABLE IF NOT EXISTS {_in(home, writers_table(move))} (writer text PRIMARY KEY, "
-        "changes bigint NOT NULL, first_seen double precision NOT NULL, "
+        f"CREATE TABLE IF NOT EXISTS {in_schema(home, writers_table(move))} "
+        "(writer text PRIMARY KEY, changes bigint NOT NULL, first_seen double precision NOT NULL, "
         "last_seen double precision NOT NULL)"
     )
-
-
-def _drop_function(home: str | None, name: str) -> str:
-    return f"DROP FUNCTION IF EXISTS {_in(home, name)}()"
 
 
 def _rows(move: str, home: str | None, side: Side) -> Trigger:
@@ -138,7 +114,7 @@ def _truncated(move: str, home: str | None, side: Side) -> Trigger:
 
 
 def _entry(move: str, home: str | None, side: Side, key: str) -> str:
-    changes, table = _in(home, change_table(move)), _SQL.literal(str(side.table.name))
+    changes, table = in_schema(home, change_table(move)), _SQL.literal(str(side.table.name))
     return f"INSERT INTO {changes} (tbl, row_key) VALUES ({table}, {key})"  # noqa: S608
 
 
@@ -146,7 +122,7 @@ def _trigger(
     move: str, home: str | None, side: Side, events: str, event: str, body: str
 ) -> Trigger:
     name = trigger(move, side.table.name, body, event)
-    table, function = _SQL.table(side.table.name), _in(home, name)
+    table, function = _SQL.table(side.table.name), in_schema(home, name)
     others = f"current_setting('strangler.mover', true) IS DISTINCT FROM {_SQL.literal(move)}"
     return Trigger(
         name,

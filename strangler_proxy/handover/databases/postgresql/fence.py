@@ -13,6 +13,7 @@ transaction if the row has changed since, which refuses the writer.
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from strangler_proxy.handover.databases.fences import (
     about_to_move,
@@ -23,21 +24,12 @@ from strangler_proxy.handover.databases.fences import (
 )
 from strangler_proxy.handover.databases.port import Session, Side
 from strangler_proxy.handover.databases.postgresql.dialect import PostgresqlDialect
+from strangler_proxy.handover.databases.postgresql.installed import in_schema, installed
 from strangler_proxy.handover.databases.triggers import Installed, Trigger
 
 _SQL = PostgresqlDialect()
 _LOCKS = 0x5374_7266  # 'Strf': a class of advisory locks of fences' own
 _NOW = "extract(epoch FROM clock_timestamp())::double precision"
-_TRIGGERS = """
-SELECT t.tgname, t.tgenabled::text, n.nspname, c.relname FROM pg_trigger t
-JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace h ON h.oid = p.pronamespace
-WHERE NOT t.tgisinternal AND t.tgname LIKE 'strangler_%%_fence' AND h.nspname = %s
-"""
-_FUNCTIONS = """
-SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname = %s AND p.proname LIKE 'strangler_%%_fence'
-"""
 
 
 class PostgresqlFence:
@@ -49,7 +41,7 @@ class PostgresqlFence:
     def tables(self, move: str, home: str | None) -> Sequence[str]:
         """One table of one row."""
         return (
-            f"CREATE TABLE IF NOT EXISTS {_in(home, fence_table(move))} "
+            f"CREATE TABLE IF NOT EXISTS {in_schema(home, fence_table(move))} "
             "(id integer PRIMARY KEY CHECK (id = 1), "
             "state text NOT NULL CHECK (state IN ('open', 'up', 'shut')), "
             "until double precision NOT NULL)",
@@ -57,7 +49,7 @@ class PostgresqlFence:
 
     def drop_tables(self, session: Session, move: str, home: str | None) -> Sequence[str]:
         """The fence table."""
-        return (f"DROP TABLE IF EXISTS {_in(home, fence_table(move))}",)
+        return (f"DROP TABLE IF EXISTS {in_schema(home, fence_table(move))}",)
 
     def there(self, session: Session, move: str, home: str | None) -> bool:
         """By the catalogue."""
@@ -77,15 +69,7 @@ class PostgresqlFence:
 
     def installed(self, session: Session, move: str, home: str | None) -> Sequence[Installed]:
         """By the catalogue; functions without a trigger count as triggers that do not fire."""
-        found = {}
-        for (name,) in session.rows(_FUNCTIONS, (home,)):
-            if is_fence_trigger(move, name):
-                found[name] = Installed(name, False, (_drop_function(home, name),))
-        for name, enabled, schema, table in session.rows(_TRIGGERS, (home,)):
-            if is_fence_trigger(move, name):
-                drop = f"DROP TRIGGER IF EXISTS {_SQL.quote(name)} ON {_in(schema, table)}"
-                found[name] = Installed(name, enabled == "A", (drop, _drop_function(home, name)))
-        return list(found.values())
+        return installed(session, home, partial(is_fence_trigger, move))
 
     @contextmanager
     def alone(self, session: Session, move: str, home: str | None, wait_s: float) -> Iterator[None]:
@@ -103,21 +87,13 @@ class PostgresqlFence:
             yield
 
 
-def _in(schema: str | None, name: str) -> str:
-    return f"{_SQL.quote(schema)}.{_SQL.quote(name)}" if schema else _SQL.quote(name)
-
-
-def _drop_function(home: str | None, name: str) -> str:
-    return f"DROP FUNCTION IF EXISTS {_in(home, name)}()"
-
-
 def _lock(move: str, home: str | None) -> str:
     # Two moves of one number would only wait for each other's writers.
     return f"{_LOCKS}, {zlib.crc32(f'{home} {move}'.encode()) & 0x7FFF_FFFF}"
 
 
 def _of_table(move: str, home: str | None, side: Side) -> Iterator[Trigger]:
-    fence = _in(home, fence_table(move))
+    fence = in_schema(home, fence_table(move))
     lapsed = "f.state = 'up' AND f.until <= extract(epoch FROM pg_catalog.clock_timestamp())"
     standing = f"CASE WHEN {lapsed} THEN 'open' ELSE f.state END"
     look = f"SELECT {standing} INTO standing FROM {fence} f WHERE f.id = 1"  # noqa: S608
@@ -155,7 +131,7 @@ def _of_table(move: str, home: str | None, side: Side) -> Iterator[Trigger]:
 
 def _trigger(move: str, home: str | None, side: Side, events: str, body: str, when: str) -> Trigger:
     name = fence_trigger(move, side.table.name, events + when + body)
-    table, function = _SQL.table(side.table.name), _in(home, name)
+    table, function = _SQL.table(side.table.name), in_schema(home, name)
     others = (
         f"pg_catalog.current_setting('strangler.mover', true) IS DISTINCT FROM {_SQL.literal(move)}"
     )

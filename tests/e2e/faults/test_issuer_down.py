@@ -59,6 +59,14 @@ def guarded(stage: Stage, issuer: Service) -> tuple[Service, Served]:
     return main, served
 
 
+def publishing(stage: Stage, key: Key) -> Service:
+    """An issuer that is there, with one key."""
+    issuer = stage.service("issuer", started=False)
+    issuer.publish(published(key))
+    issuer.start()
+    return issuer
+
+
 def with_token(served: Served, *lines: str) -> Seen:
     with Client(served.port, timeout_s=15) as client:
         return ask(client, "GET", "/main", *lines)
@@ -68,9 +76,7 @@ def test_known_keys_verify_on_while_the_issuer_is_down_and_new_ones_are_found_wh
     stage: Stage, times: Times
 ) -> None:
     old, new = Key("old"), Key("new")
-    issuer = stage.service("issuer", started=False)
-    issuer.publish(published(old))
-    issuer.start()
+    issuer = publishing(stage, old)
     main, served = guarded(stage, issuer)
     load, calm = stage.load(served, "/main", old.line()), stage.calm(served)
     load.settle()
@@ -112,9 +118,7 @@ def test_rotated_key_is_found_by_the_first_token_that_is_signed_with_it(
     stage: Stage, times: Times
 ) -> None:
     old, new = Key("old"), Key("new")
-    issuer = stage.service("issuer", started=False)
-    issuer.publish(published(old))
-    issuer.start()
+    issuer = publishing(stage, old)
     _, served = guarded(stage, issuer)
     assert with_token(served, old.line()).good
     issuer.publish(published(new))
@@ -129,9 +133,7 @@ def test_stopped_issuer_holds_up_unknown_keys_alone_and_not_for_long(
     stage: Stage, times: Times
 ) -> None:
     old, new = Key("old"), Key("new")
-    issuer = stage.service("issuer", started=False)
-    issuer.publish(published(old))
-    issuer.start()
+    issuer = publishing(stage, old)
     main, served = guarded(stage, issuer)
     load, calm = stage.load(served, "/main", old.line()), stage.calm(served)
     load.settle()

@@ -34,6 +34,7 @@ NOTES = {
     "mysql": """CREATE TABLE notes (id bigint AUTO_INCREMENT PRIMARY KEY,
         word varchar(60) COLLATE utf8mb4_bin NOT NULL UNIQUE)""",
 }
+QUICK = Wishes(whole=False, despite_writers=True)
 COUNTERS = "CREATE TABLE counters (id INTEGER NOT NULL PRIMARY KEY, n INTEGER NOT NULL)"
 
 

@@ -27,26 +27,14 @@ from strangler_proxy.handover.site import Ends, Site, open_site
 from strangler_proxy.handover.way import Owner
 from strangler_proxy.handover.writer_log import WriterLog
 from strangler_proxy.handover.writers import OTHERS, Caught, KnownWriters, Report, Writer
-from tests.integration.handover.conftest import SERVERS, Place, kind_param, pair_param
+from tests.integration.handover.conftest import SERVERS, Place, kind_param
 from tests.integration.handover.cutting import Capability, Writers
 from tests.integration.handover.tables import side_of
 from tests.wire_tools.proxy import until
 
 Make = Callable[[str], Place]
 WRITE = "INSERT INTO notes (word) VALUES ('{}')"
-PATHS = [pair_param("sqlite", "sqlite"), pair_param("postgresql", "mysql")]
 QUICK = Wishes(whole=False)
-
-
-@pytest.fixture(params=PATHS)
-def capability(request: pytest.FixtureRequest, place: Make, tmp_path: Path) -> Capability:
-    control, candidate = request.param
-    return Capability(place(control), place(candidate), tmp_path)
-
-
-@pytest.fixture
-def files(place: Make, tmp_path: Path) -> Capability:
-    return Capability(place("sqlite"), place("sqlite"), tmp_path)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from tests.integration.handover.cutting import Capability, FakeProxy, Writers
 from tests.wire_tools.proxy import until
 
 
+@pytest.mark.timeout(300)  # twenty cut-overs, on a machine that may be busy
 def test_cut_over_and_rollback_alternate_and_keep_every_write(capability: Capability) -> None:
     writers, holds = Writers(capability), []
     with writers.writing():

@@ -134,7 +134,7 @@ class P99Limit:
         point = seen.candidate.latency.quantile_s(0.99)
         base = seen.baseline(minimum).latency.quantile_s(0.99)
         if point is None or n < minimum:
-            return _too_few(route, n, minimum)
+            return _too_few(route, seen, minimum)
         limit = max(self.floor_s, self.factor * (base or 0.0))
         text = f"{route}: p99 {_ms(point)} of {n} requests, control {_ms(base)}"
         numbers = {f"{route}.p99_s": point, f"{route}.limit_s": limit, f"{route}.requests": n}
@@ -162,15 +162,26 @@ def _pooled(window: Window, minimum: Mapping[str, int]) -> RouteWindow:
 
 def _lacking(window: Window, minimum: Mapping[str, int]) -> Evidence | None:
     few = (
-        _too_few(route, window[route].candidate.requests, least)
+        _too_few(route, window[route], least)
         for route, least in minimum.items()
         if window[route].candidate.requests < least
     )
     return next(few, None)
 
 
-def _too_few(route: str, n: int, minimum: int) -> Evidence:
+def _too_few(route: str, seen: RouteWindow, minimum: int) -> Evidence:
+    """How many are lacking; and when enough came, but none for the candidate, why.
+
+    Callers are not counted, so it cannot tell one busy caller from many who all fell outside.
+    """
+    n, others = seen.candidate.requests, seen.control.requests
     text = f"{route}: {n} of {minimum} requests seen"
+    if n == 0 and others >= minimum:
+        text += (
+            f"; the control served {others:,} meanwhile: none of their callers falls into the"
+            " candidate's share. More callers (by address, unless the route is sticky by something"
+            " else) or a larger share give evidence"
+        )
     return Evidence(Verdict.INCONCLUSIVE, text, {f"{route}.requests": n})
 
 

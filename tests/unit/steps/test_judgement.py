@@ -82,6 +82,18 @@ def test_each_route_must_have_been_seen_however_busy_the_others_are():
     )
 
 
+def test_requests_of_callers_who_all_fall_outside_the_share_are_told_as_such():
+    for limit in (ErrorLimit(0.02, {"r": 40}), P99Limit(2.0, 0.25, {"r": 40})):
+        evidence = limit.judge(window(side(0), side(1240)))
+        assert evidence.verdict is INCONCLUSIVE
+        assert evidence.text.startswith("r: 0 of 40 requests seen; the control served 1,240")
+        assert "none of their callers falls into the candidate's share" in evidence.text
+        assert "More callers" in evidence.text
+        assert "a larger share" in evidence.text
+        for few in (window(side(0), side(39)), window(side(1), side(1240))):
+            assert limit.judge(few).text.endswith("of 40 requests seen")
+
+
 def test_the_evidence_says_how_many_clean_requests_would_do():
     wanted = clean_requests_for(0.02)
     limit = ErrorLimit(0.02, {"r": 1})

@@ -18,6 +18,7 @@ from flask import Flask, g
 from sqlalchemy import DateTime, Dialect, Engine, String, Text, create_engine, event
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
@@ -133,7 +134,7 @@ def _alembic(engine: Engine, run: Callable[[Config], None]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run `upgrade [REVISION]` on DATABASE_URL; 0 when done, 2 for a mistake in the call."""
+    """Run `upgrade [REVISION]` on DATABASE_URL: 0 done, 1 failed, 2 for a mistake in the call."""
     if not 1 <= len(arguments) <= 2 or arguments[0] != "upgrade":
         print("usage: python -m monolith.db upgrade [REVISION]", file=sys.stderr)  # noqa: T201 (a command)
         return 2
@@ -142,7 +143,12 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         print(f"DATABASE_URL {error}", file=sys.stderr)  # noqa: T201 (a command)
         return 2
-    upgrade(url, *arguments[1:])
+    try:
+        upgrade(url, *arguments[1:])
+    except DBAPIError as error:
+        told = " ".join(str(error.orig).split())
+        print(f"The schema could not be brought up to date: {told}", file=sys.stderr)  # noqa: T201 (a command)
+        return 1
     return 0
 
 

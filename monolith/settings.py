@@ -136,11 +136,16 @@ def database_url(text: str) -> str:
     """The URL with the driver that this project installs. Raises ValueError for an unusable one."""
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port
         raise ValueError("is not a database URL such as sqlite:///var/blog.db") from None
     url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
     if url.get_backend_name() not in {"sqlite", "postgresql", "mysql", "mariadb"}:
         raise ValueError(f"names {url.drivername!r}; use sqlite, postgresql or mysql")
+    try:
+        url.get_dialect().import_dbapi()
+    except (ArgumentError, ImportError):
+        told = f"names the driver {url.drivername!r}, which is not installed here"
+        raise ValueError(f"{told}; write {url.get_backend_name()}://…") from None
     return url.render_as_string(hide_password=False)
 
 

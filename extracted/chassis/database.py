@@ -10,7 +10,7 @@ from flask import Flask, g
 from sqlalchemy import DateTime, Dialect, Engine, String, Text, create_engine, event
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
@@ -65,11 +65,16 @@ def database_url(text: str) -> str:
     """The URL with the driver that this project installs. Raises ValueError for an unusable one."""
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port
         raise ValueError("is not a database URL such as sqlite:///var/auth.db") from None
     url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
     if url.get_backend_name() not in {"sqlite", "postgresql", "mysql", "mariadb"}:
         raise ValueError(f"names {url.drivername!r}; use sqlite, postgresql or mysql")
+    try:
+        url.get_dialect().import_dbapi()
+    except (ArgumentError, ImportError):
+        told = f"names the driver {url.drivername!r}, which is not installed here"
+        raise ValueError(f"{told}; write {url.get_backend_name()}://…") from None
     return url.render_as_string(hide_password=False)
 
 
@@ -85,6 +90,12 @@ def open_engine(url: str) -> Engine:
         # MySQL's default snapshot would hide a row that a concurrent request has just added.
         options["isolation_level"] = "READ COMMITTED"
     return create_engine(url, pool_size=10, max_overflow=20, **options)
+
+
+def said(error: Exception) -> str:
+    """What went wrong, in one line; of a database's failure without statement and values."""
+    own = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return " ".join(str(own).split())
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from sqlalchemy import Engine, MetaData, create_engine
+from sqlalchemy import MetaData
 from sqlalchemy.exc import SQLAlchemyError
 
 from extracted.chassis import logs
+from extracted.chassis.database import database_url, open_engine, said
 from extracted.chassis.events.opening import open_broker
 from extracted.chassis.outbox import outbox_table
 from extracted.chassis.outbox_store import SqlOutbox
@@ -29,25 +32,24 @@ def relay(
     ],
     broker: Annotated[
         str, typer.Option("--broker", envvar="BROKER_URL", help="amqp://… or sqlite:///…")
-    ],
+    ] = "",
     status: Annotated[
         bool, typer.Option("--status", help="Say how many events wait, and send nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --status: as JSON.")] = False,
 ) -> None:
     """Send a service's outbox to the broker until stopped by SIGTERM or SIGINT."""
-    try:
-        store = SqlOutbox(open_engine(database), outbox_table(MetaData()))
-        publisher = open_broker(broker).publisher()
-    except SQLAlchemyError as error:
-        typer.echo(f"DATABASE_URL cannot be used: {error}", err=True)
-        raise typer.Exit(2) from error
-    except ValueError as error:
-        typer.echo(f"BROKER_URL {error}", err=True)
-        raise typer.Exit(2) from error
+    with _named("DATABASE_URL"):
+        engine = open_engine(database_url(database))
+    store = SqlOutbox(engine, outbox_table(MetaData()))
     if status:
-        _tell(store, as_json)
+        try:
+            _tell(store, as_json)
+        finally:
+            engine.dispose()
         return
+    with _named("BROKER_URL"):
+        publisher = open_broker(broker).publisher()
     logs.configure("relay")
     running = Relay(store, publisher)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -55,16 +57,21 @@ def relay(
     running.run()
 
 
-def open_engine(url: str) -> Engine:
-    """An engine for the relay alone: few connections, each looked at before it is used."""
-    return create_engine(url, pool_size=1, max_overflow=1, pool_pre_ping=True)
+@contextmanager
+def _named(variable: str) -> Iterator[None]:
+    """End the command with 2, naming the variable whose value cannot be used."""
+    try:
+        yield
+    except ValueError as error:
+        typer.echo(f"{variable} {error}", err=True)
+        raise typer.Exit(2) from error
 
 
 def _tell(store: SqlOutbox, as_json: bool) -> None:
     try:
         backlog = store.backlog()
     except SQLAlchemyError as error:
-        typer.echo(f"The outbox cannot be read: {error}", err=True)
+        typer.echo(f"The outbox cannot be read: {said(error)}", err=True)
         raise typer.Exit(1) from error
     if as_json:
         typer.echo(json.dumps({"events": backlog.events, "oldest_s": round(backlog.oldest_s, 1)}))

@@ -15,7 +15,7 @@ from alembic.config import Config
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from extracted.chassis.database import database_url, open_engine
+from extracted.chassis.database import database_url, open_engine, said
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -69,7 +69,8 @@ def upgrade_command(
         typer.echo(f"schema: {error}", err=True)
         raise typer.Exit(2) from error
     except SQLAlchemyError as error:
-        typer.echo(f"The schema of {service} could not be brought up to date: {error}", err=True)
+        told = f"The schema of {service} could not be brought up to date: {said(error)}"
+        typer.echo(told, err=True)
         raise typer.Exit(1) from error
 
 

@@ -17,6 +17,7 @@ import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from extracted.chassis import logs
+from extracted.chassis.database import said
 from extracted.chassis.settings import SettingsError
 from extracted.email_worker.settings import Settings
 from extracted.email_worker.status import Status, look
@@ -45,7 +46,7 @@ def email_worker(
     try:
         memory = open_memory(settings)
     except (SQLAlchemyError, OSError) as error:
-        typer.echo(f"MEMORY_FILE {settings.memory_file} cannot be used: {error}", err=True)
+        typer.echo(f"MEMORY_FILE {settings.memory_file} cannot be used: {said(error)}", err=True)
         raise typer.Exit(1) from error
     logs.configure("email_worker")
     stop = threading.Event()

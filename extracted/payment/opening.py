@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from extracted.chassis.database import Database
+from extracted.chassis.database import Database, said
 from extracted.chassis.outbox import Outbox
 from extracted.chassis.settings import SettingsError
 from extracted.payment.charging import UnknownOutcomeError
@@ -55,5 +55,5 @@ def failing_with(what: str) -> Iterator[None]:
     try:
         yield
     except (UnknownOutcomeError, SQLAlchemyError) as error:
-        typer.echo(f"{what}: {error}", err=True)
+        typer.echo(f"{what}: {said(error)}", err=True)
         raise typer.Exit(1) from error

@@ -14,6 +14,7 @@ import boto3
 import requests
 from sqlalchemy import create_engine, text
 
+from extracted.chassis.database import database_url
 from scripts.walking.audit import Charge, Letter
 from scripts.walking.client import TIMEOUT_S, Client
 from scripts.walking.journal import Facts, Journal
@@ -40,7 +41,7 @@ class Holdings:
 
 def in_a_database(place: str, url: str, kinds: Iterable[str] = TABLES) -> Holdings:
     """Read the tables of these kinds."""
-    engine = create_engine(url)
+    engine = create_engine(database_url(url))
     try:
         with engine.connect() as connection:
             rows: dict[str, Rows] = {

@@ -13,11 +13,12 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from extracted.chassis.database import database_url
 from extracted.chassis.events.port import DELAYS_S
 from scripts.processes import ComponentFailedError
 
-POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
-MYSQL = "mysql+pymysql://root@127.0.0.1:3306/"
+POSTGRES = "postgresql://postgres@127.0.0.1:5432/postgres"
+MYSQL = "mysql://root@127.0.0.1:3306/"
 AMQP = "amqp://guest:guest@127.0.0.1:5672/"
 # Whose database is of which kind; the monolith's is DATABASE_URL.
 DATABASES = {
@@ -68,7 +69,7 @@ def _url(server: str, name: str) -> str:
 
 def _administer(server: str, statement: str) -> None:
     # The database that the address names may not exist; these always do.
-    url = make_url(server)
+    url = make_url(database_url(server))
     url = url.set(database="postgres" if url.get_backend_name() == "postgresql" else None)
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     try:

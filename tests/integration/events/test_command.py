@@ -16,6 +16,7 @@ from extracted.chassis.relay import app as relay_app
 from tests.integration.events.conftest import Place, empty, received, taken
 from tests.integration.events.outboxes import Desk, renamed
 from tests.publishing import publish
+from tests.services import scratch_database
 
 AUTHOR = Person(id=7, name="미나", email="mina@example.org", language="ko")
 
@@ -100,9 +101,42 @@ def test_the_relay_says_what_waits_without_sending_it(tmp_path: Path) -> None:
     desk.engine.dispose()
 
 
+@pytest.mark.services
+@pytest.mark.parametrize(
+    ("kind", "scheme"),
+    [
+        ("mysql", "mysql"),
+        ("mysql", "mariadb"),
+        ("postgresql", "postgresql"),
+        ("postgresql", "postgres"),
+    ],
+)
+def test_the_relay_finds_an_outbox_by_the_addresses_that_services_take(
+    kind: str, scheme: str
+) -> None:
+    with scratch_database(kind) as url:
+        desk = Desk(url)
+        desk.record(renamed("a"))
+        desk.engine.dispose()
+        environment = {"DATABASE_URL": f"{scheme}:{url.partition(':')[2]}"}
+        told = CliRunner().invoke(relay_app, ["--status", "--json"], env=environment)
+    assert (told.exit_code, json.loads(told.output)["events"]) == (0, 1)
+
+
 def test_the_relay_refuses_addresses_that_cannot_be(tmp_path: Path) -> None:
     good = {"DATABASE_URL": f"sqlite:///{tmp_path}/service.db", "BROKER_URL": "sqlite:////e.db"}
     for name in good:
-        done = CliRunner().invoke(relay_app, ["--status"], env={**good, name: "nonsense"})
-        assert done.exit_code == 2
-        assert name in done.stderr
+        for wrong in ("nonsense", "mysql://root@db:hush/auth", "mysql+mysqldb://db/auth", ""):
+            done = CliRunner().invoke(relay_app, env={**good, name: wrong})
+            assert done.exit_code == 2
+            assert name in done.stderr
+            assert "hush" not in done.stderr
+            assert "Traceback" not in done.stderr
+
+
+def test_an_outbox_that_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:
+    for url in ("mysql://root@127.0.0.1:1/auth", f"sqlite:///{tmp_path}/empty.db"):
+        done = CliRunner().invoke(relay_app, ["--status"], env={"DATABASE_URL": url})
+        assert done.exit_code == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("The outbox cannot be read: ")

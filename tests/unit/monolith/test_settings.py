@@ -31,6 +31,8 @@ def test_an_empty_environment_is_told_all_that_is_missing() -> None:
     [
         ("DATABASE_URL", "oracle://x"),
         ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", "mysql://blog@db:hush/blog"),
+        ("DATABASE_URL", "mysql+nonsense://db/blog"),
         ("JWT_SECRET", "x" * 31),
         ("S3_ENDPOINT_URL", "ftp://x"),
         ("SMTP_URL", "127.0.0.1:25"),

@@ -54,6 +54,13 @@ def configure(service: str) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
+def quieten(library: str, level: int) -> None:
+    """Have a library tell nothing below this level, unless somebody has said what it is to tell."""
+    its_log = logging.getLogger(library)
+    if its_log.level == logging.NOTSET:
+        its_log.setLevel(level)
+
+
 def init_app(app: Flask) -> None:
     """Keep or make each request's id, answer with it, and log how the request went."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 import requests
 import stripe
 
+from extracted.chassis.logs import quieten
 from extracted.payment.charging import (
     Charge,
     Charged,
@@ -28,6 +30,7 @@ class StripeCharger:
     """Charges with a PaymentIntent, confirmed at once. Retries are safe: the key goes with them."""
 
     def __init__(self, api_key: str, api_base: str, timeout_s: float) -> None:
+        quieten("stripe", logging.WARNING)  # else two lines for each request
         self._session = requests.Session()
         self._intents = stripe.StripeClient(
             api_key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -166,3 +167,11 @@ def test_an_address_that_is_not_stripes_is_no_refusal_of_the_payment(
         with pytest.raises(UnknownOutcomeError, match="Unrecognized request URL") as caught:
             charger.charge(charge)
         assert caught.value.reached
+
+
+def test_stripes_client_tells_the_log_nothing_of_requests_that_go_well(
+    charger: StripeCharger, charge: Charge, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    charged(charger, charge)
+    assert caplog.messages == []

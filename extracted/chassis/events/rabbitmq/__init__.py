@@ -20,6 +20,7 @@ from extracted.chassis.events.rabbitmq.link import Link
 from extracted.chassis.events.rabbitmq.pipeline import Pipeline
 from extracted.chassis.events.rabbitmq.publisher import RabbitPublisher
 from extracted.chassis.events.rabbitmq.topology import Names
+from extracted.chassis.logs import quieten
 
 
 class RabbitBroker:
@@ -34,7 +35,9 @@ class RabbitBroker:
         self._names = Names(options.pop("namespace", ""))
         self._address = Address(urlunsplit(parts._replace(query=urlencode(options))))
         self._clock = clock
-        _quieten(logging.getLogger("pika"))
+        # Each try that fails would be eight lines. What they tell of is raised too, and whoever waits
+        # for the broker tells of it once.
+        quieten("pika", logging.CRITICAL)
 
     def publisher(self) -> RabbitPublisher:
         """See `port.Broker`."""
@@ -47,12 +50,3 @@ class RabbitBroker:
     def dead_letters(self, queue: str) -> RabbitDeadLetters:
         """See `port.Broker`."""
         return RabbitDeadLetters(Link(self._address), self._names, queue)
-
-
-def _quieten(pika: logging.Logger) -> None:
-    """Unless somebody has said what pika is to tell: each try that fails would be eight lines.
-
-    What it tells of is raised too, and whoever waits for the broker tells of that once.
-    """
-    if pika.level == logging.NOTSET:
-        pika.setLevel(logging.CRITICAL)

@@ -35,8 +35,8 @@ class RabbitBroker:
         self._names = Names(options.pop("namespace", ""))
         self._address = Address(urlunsplit(parts._replace(query=urlencode(options))))
         self._clock = clock
-        # Each try that fails would be eight lines. What they tell of is raised too, and whoever waits
-        # for the broker tells of it once.
+        # Each try that fails would be eight lines. What they tell of is raised too, and told of
+        # once by whoever waits for the broker.
         quieten("pika", logging.CRITICAL)
 
     def publisher(self) -> RabbitPublisher:

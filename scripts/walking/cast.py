@@ -1,10 +1,12 @@
 """Who is in the walk: so many clients of each kind, and how long each thinks between requests."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from itertools import cycle, islice
 from random import Random
 from typing import TypeVar
 
@@ -15,12 +17,38 @@ from scripts.walking.photographs import Photograph
 from scripts.walking.readers import Reader, Stranger, list_posts
 from scripts.walking.writers import Author, Commenter, Member, Photographer
 
-READERS, STRANGERS, AUTHORS, COMMENTERS, PHOTOGRAPHERS, PAYERS = 3, 1, 3, 1, 2, 2
 # While measuring, requests come at a fixed rate, as from many people who know nothing of each
 # other: clients that only wait for each answer would ask less of a blog that is slow.
 LISTERS, LIST_EVERY_S, UPLOAD_EVERY_S = 4, 0.2, 1.0
 JOINING = 4  # at a time: a password takes a quarter of a second to hash
 M = TypeVar("M", bound=Member)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """How many clients of each kind there are."""
+
+    readers: int = 3
+    strangers: int = 1
+    authors: int = 3
+    commenters: int = 1
+    photographers: int = 2
+    payers: int = 2
+
+    @classmethod
+    def of(cls, clients: int) -> "Numbers":
+        """So many altogether: one of each kind, and more of those who do most.
+
+        Raises ValueError for fewer clients than kinds.
+        """
+        kinds = [kind.name for kind in fields(cls)]
+        if clients < len(kinds):
+            raise ValueError(f"{clients} clients are fewer than the {len(kinds)} kinds of them")
+        more = islice(cycle(MORE), clients - len(kinds))
+        return cls(**Counter([*kinds, *more]))
+
+
+MORE = ("readers", "authors", "photographers", "payers", "readers", "authors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +71,35 @@ class Cast:
     measured: `uploaders` clients that upload large pictures, and others that list the posts.
     """
 
-    def __init__(self, scene: Scene, seed: int, heavy: list[Photograph], uploaders: int) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        seed: int,
+        heavy: list[Photograph],
+        uploaders: int,
+        numbers: Numbers = Numbers(),
+    ) -> None:
         self._scene = scene
+        self._numbers = numbers
         self._seed = seed
         self._closing = ExitStack()
-        self.authors = [self._keep(Author(scene, self._rng(f"author {n}"))) for n in range(AUTHORS)]
-        self.payers = [self._keep(Payer(scene, self._rng(f"payer {n}"))) for n in range(PAYERS)]
+        self.authors = [
+            self._keep(Author(scene, self._rng(f"author {n}"))) for n in range(numbers.authors)
+        ]
+        self.payers = [
+            self._keep(Payer(scene, self._rng(f"payer {n}"))) for n in range(numbers.payers)
+        ]
         self._uploaders = [
             self._keep(Photographer(scene, self._rng(f"uploader {n}"), heavy, "uploader"))
             for n in range(uploaders)
         ]
         self._others: list[Member] = [
-            self._keep(Commenter(scene, self._rng(f"commenter {n}"))) for n in range(COMMENTERS)
+            self._keep(Commenter(scene, self._rng(f"commenter {n}")))
+            for n in range(numbers.commenters)
         ]
         self._others += [
             self._keep(Photographer(scene, self._rng(f"photo {n}"), scene.album, "photographer"))
-            for n in range(PHOTOGRAPHERS)
+            for n in range(numbers.photographers)
         ]
         self.everyone = list(self._ordinary())
 
@@ -91,12 +132,12 @@ class Cast:
             self._scene.failed(wrong.failure)
 
     def _ordinary(self) -> Iterator[Part]:
-        for number in range(READERS):
+        for number in range(self._numbers.readers):
             rng = self._rng(f"reader {number}")
             reader = Reader(self._scene, rng)
             self._closing.callback(reader.client.close)
             yield Part(reader.client.name, reader.act, _thinking(rng, 0.1, 0.5))
-        for number in range(STRANGERS):
+        for number in range(self._numbers.strangers):
             stranger = Stranger(self._scene, self._rng(f"stranger {number}"))
             self._closing.callback(stranger.client.close)
             yield Part(stranger.client.name, stranger.act, lambda: 1.0)

@@ -70,7 +70,7 @@ class Settings:
         Raises:
             SettingsError: naming every variable that is missing or wrong.
         """
-        read = _Reader(environ)
+        read = Reader(environ)
         settings = cls(
             database_url=read.checked("DATABASE_URL", DEFAULT_DATABASE_URL, database_url),
             jwt_secret=read.checked("JWT_SECRET", None, _secret),
@@ -87,13 +87,13 @@ class Settings:
             auth_jwks_url=_auth_jwks_url(environ, read),
             jwks_cache=Path(environ["JWKS_CACHE"]) if environ.get("JWKS_CACHE") else None,
             seams_file=Path(environ["SEAMS_FILE"]) if environ.get("SEAMS_FILE") else None,
-            token_ttl_s=read.checked("TOKEN_TTL_S", "86400", _whole(60, 365 * 86400)),
-            bcrypt_rounds=read.checked("BCRYPT_ROUNDS", "12", _whole(4, 16)),
+            token_ttl_s=read.checked("TOKEN_TTL_S", "86400", whole(60, 365 * 86400)),
+            bcrypt_rounds=read.checked("BCRYPT_ROUNDS", "12", whole(4, 16)),
             smtp_timeout_s=read.checked("SMTP_TIMEOUT_S", "3", _seconds),
             stripe_timeout_s=read.checked("STRIPE_TIMEOUT_S", "8", _seconds),
             payment_lease_s=read.checked("PAYMENT_LEASE_S", "30", _seconds),
-            max_upload_bytes=read.checked("MAX_UPLOAD_BYTES", "16777216", _whole(1024, 2**30)),
-            max_image_pixels=read.checked("MAX_IMAGE_PIXELS", "50000000", _whole(1, 170_000_000)),
+            max_upload_bytes=read.checked("MAX_UPLOAD_BYTES", "16777216", whole(1024, 2**30)),
+            max_image_pixels=read.checked("MAX_IMAGE_PIXELS", "50000000", whole(1, 170_000_000)),
         )
         if (settings.aws_access_key_id is None) != (settings.aws_secret_access_key is None):
             read.problems.append(
@@ -104,7 +104,9 @@ class Settings:
         return settings
 
 
-class _Reader:
+class Reader:
+    """Reads variables, noting the faults of all of them in `problems`."""
+
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
         self.problems: list[str] = []
@@ -122,7 +124,7 @@ class _Reader:
             return None  # type: ignore[return-value]  # never used: the noted problem is raised
 
 
-def _auth_jwks_url(environ: Mapping[str, str], read: _Reader) -> str | None:
+def _auth_jwks_url(environ: Mapping[str, str], read: Reader) -> str | None:
     """Where the auth service publishes its keys: AUTH_JWKS_URL, or the place at AUTH_SERVICE_URL.
 
     None when neither is set: its tokens are not accepted then.
@@ -189,7 +191,9 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A parser of whole numbers within these bounds."""
+
     def check(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
             raise ValueError(f"is {text!r}; write a whole number from {low} to {high}")

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from extracted.chassis.registration import Registration
+from extracted.chassis.settings import Environment, SettingsError, whole
+
+MOST = 1000
+
+
+def served(environ: Mapping[str, str], service: str, default_bind: str) -> dict[str, Any]:
+    """`gunicorn_settings` for extracted/<service>, if the service's own settings are right too.
+
+    Otherwise the process ends with status 2, having told every fault: in gunicorn's master, before
+    there is a worker. For this the master imports the application, which opens nothing; so new code
+    comes by SIGUSR2 or a new start, and never in part by SIGHUP.
+    """
+    import_module(f"extracted.{service}.app")
+    own = import_module(f"extracted.{service}.settings").Settings
+    problems = _problems(lambda: gunicorn_settings(environ, service, default_bind))
+    problems += _problems(lambda: own.from_environ(environ))
+    if problems:
+        print(SettingsError(service, problems), file=sys.stderr)  # noqa: T201 (there is no log yet)
+        raise SystemExit(2)
+    return gunicorn_settings(environ, service, default_bind)
+
+
+def _problems(read: Callable[[], object]) -> list[str]:
+    try:
+        read()
+    except SettingsError as error:
+        return error.problems
+    return []
 
 
 def gunicorn_settings(
@@ -14,15 +44,19 @@ def gunicorn_settings(
     """Gunicorn's settings, from BIND, WORKERS and THREADS where they are set. Times in seconds.
 
     With CONSUL_URL the service is registered there while it runs, under this name and with these
-    tags. Raises SettingsError when the variables for that are wrong.
+    tags. Raises SettingsError when a variable is wrong.
     """
-    bind = environ.get("BIND", default_bind)
+    environment = Environment(service, environ)
+    bind = environment.read("BIND", str, default_bind)
+    workers = environment.read("WORKERS", whole(1, MOST), "2")
+    threads = environment.read("THREADS", whole(1, MOST), "4")
+    environment.check()
     registration = Registration.from_environ(environ, service, bind, tags)
     return {
         "bind": bind,
         "worker_class": "gthread",
-        "workers": int(environ.get("WORKERS", "2")),
-        "threads": int(environ.get("THREADS", "4")),
+        "workers": workers,
+        "threads": threads,
         # Longer than a proxy in front keeps a connection idle: it must be the proxy that closes it.
         "keepalive": 75,
         # A worker that gives no sign of life for this long is replaced.

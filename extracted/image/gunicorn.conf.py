@@ -2,6 +2,6 @@
 
 import os
 
-from extracted.chassis.serving import gunicorn_settings
+from extracted.chassis.serving import served
 
-globals().update(gunicorn_settings(os.environ, "image", default_bind="127.0.0.1:3003"))
+globals().update(served(os.environ, "image", default_bind="127.0.0.1:3003"))

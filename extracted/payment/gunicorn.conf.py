@@ -2,6 +2,6 @@
 
 import os
 
-from extracted.chassis.serving import gunicorn_settings
+from extracted.chassis.serving import served
 
-globals().update(gunicorn_settings(os.environ, "payment", default_bind="127.0.0.1:3004"))
+globals().update(served(os.environ, "payment", default_bind="127.0.0.1:3004"))

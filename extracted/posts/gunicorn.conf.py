@@ -2,6 +2,6 @@
 
 import os
 
-from extracted.chassis.serving import gunicorn_settings
+from extracted.chassis.serving import served
 
-globals().update(gunicorn_settings(os.environ, "posts", default_bind="127.0.0.1:3002"))
+globals().update(served(os.environ, "posts", default_bind="127.0.0.1:3002"))

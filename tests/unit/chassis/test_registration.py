@@ -142,7 +142,7 @@ def test_the_chassis_of_every_service_registers_it() -> None:
     configurations = list(Path(__file__).parents[3].glob("extracted/*/gunicorn.conf.py"))
     assert configurations
     for each in configurations:
-        assert f'gunicorn_settings(os.environ, "{each.parent.name}"' in each.read_text()
+        assert f'served(os.environ, "{each.parent.name}"' in each.read_text()
 
 
 def test_ending_never_waits_long_for_a_silent_consul() -> None:

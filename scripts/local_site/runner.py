@@ -1,5 +1,6 @@
 """Brings a site up in order, stays with it in the foreground, and takes it down in reverse."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -194,6 +195,9 @@ def _watch(site: Site, fleet: Fleet, environ: Mapping[str, str], say: Say) -> No
 
 
 def _stop(site: Site, fleet: Fleet, say: Say) -> None:
+    """Stop everything, which takes a bounded time; an impatient second Ctrl-C leaves nothing."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     fleet.stop(lambda name: say(f"stopping {name}"))
     for name in stop_services(site.run_dir):
         say(f"stopped {name}, which a step had started")

@@ -2,8 +2,9 @@
 
 moto holds objects in memory alone (parts over 5 MB in temporary files), so a restart would lose
 what the blog's database still points at. Here a PUT is acknowledged once the object is on disk,
-and a start puts the objects back. Buckets' settings, versions and multipart uploads that are not
-finished are not kept. One process with a thread a connection; meant for a laptop, not for load.
+and an object of an earlier life is read when it is first asked for, so that a start takes no longer
+for thousands of them. Buckets' settings, versions and multipart uploads that are not finished are
+not kept. One process with a thread a connection; meant for a laptop, not for load.
 
 The bucket is S3_BUCKET's. moto does not check signatures: any credentials are accepted.
 """
@@ -13,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,17 +43,37 @@ class KeptObjects:
     def __init__(self, directory: Path, backend: S3Backend) -> None:
         self._directory = directory
         self._backend = backend
+        self._lock = threading.Lock()
+        # By bucket, the keys that are on disk and not in the backend yet.
+        self._unread: dict[str, set[str]] = {}
 
-    def restore(self) -> int:
-        """Put every kept object back into the backend; return how many there were."""
-        count = 0
-        for meta in sorted(self._directory.glob("*/*.meta")):
-            bucket, content = meta.parent.name, meta.with_suffix("")
-            self.ensure_bucket(bucket)
-            key = self._backend.put_object(bucket, unquote(content.name), content.read_bytes())
-            key.set_metadata(json.loads(meta.read_text("utf-8")), replace=True)
-            count += 1
-        return count
+    def find(self) -> int:
+        """See what an earlier life has kept, reading none of it; return how many objects."""
+        for folder in filter(Path.is_dir, self._directory.iterdir()):
+            keys = {unquote(meta.stem) for meta in folder.glob("*.meta")}
+            if keys:
+                self.ensure_bucket(folder.name)
+                self._unread[folder.name] = keys
+        return sum(map(len, self._unread.values()))
+
+    def need(self, bucket: str, key: str) -> None:
+        """Have an object in the backend, if there is one on disk."""
+        # A second one who asks for it waits until it is there.
+        with self._lock:
+            if key in self._unread.get(bucket, ()):
+                self._read(bucket, key)
+
+    def need_all(self, bucket: str) -> None:
+        """Have every object of a bucket in the backend."""
+        with self._lock:
+            for key in sorted(self._unread.get(bucket, ())):
+                self._read(bucket, key)
+
+    def _read(self, bucket: str, key: str) -> None:
+        content = self._path(bucket, key)
+        found = self._backend.put_object(bucket, key, content.read_bytes())
+        found.set_metadata(json.loads(_meta(content).read_text("utf-8")), replace=True)
+        self._unread[bucket].discard(key)
 
     def ensure_bucket(self, name: str) -> None:
         """Create a bucket unless it is there."""
@@ -61,8 +83,8 @@ class KeptObjects:
 
     def follow(self, bucket: str, key: str) -> None:
         """Make the folder agree with the backend about one object."""
-        content = self._directory / bucket / quote(key, safe="")
-        meta = content.with_name(content.name + ".meta")
+        content = self._path(bucket, key)
+        meta = _meta(content)
         found: FakeKey | None = self._backend.get_object(bucket, key)
         if found is None:
             meta.unlink(missing_ok=True)
@@ -73,9 +95,16 @@ class KeptObjects:
         # The meta file goes last: an object without one was never acknowledged.
         write_durably(meta, json.dumps(dict(found.metadata)).encode())
 
+    def _path(self, bucket: str, key: str) -> Path:
+        return self._directory / bucket / quote(key, safe="")
+
+
+def _meta(content: Path) -> Path:
+    return content.with_name(content.name + ".meta")
+
 
 class WriteThrough:
-    """A WSGI layer that keeps what a request changed before its answer is sent."""
+    """A WSGI layer: reads what a request needs, and keeps what it changed before its answer."""
 
     def __init__(self, application: "WSGIApplication", kept: KeptObjects) -> None:
         self._application = application
@@ -86,6 +115,12 @@ class WriteThrough:
     ) -> Iterable[bytes]:
         """Answer as moto does; a change of an object is on disk by then."""
         bucket, _, key = environ["PATH_INFO"].encode("latin-1").decode("utf-8")[1:].partition("/")
+        if key:
+            self._kept.need(bucket, key)
+            source = unquote(environ.get("HTTP_X_AMZ_COPY_SOURCE", "")).lstrip("/")
+            self._kept.need(*source.partition("?")[0].partition("/")[::2])
+        elif environ["REQUEST_METHOD"] in ("GET", "POST"):
+            self._kept.need_all(bucket)  # it may list them, or delete several
         changes = environ["REQUEST_METHOD"] in ("PUT", "POST", "DELETE") and bucket and key
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
@@ -111,7 +146,7 @@ def main() -> None:
         sys.exit("object_store: S3_BUCKET is not set; name the bucket to create in it")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     kept = KeptObjects(place.directory, s3_backends[DEFAULT_ACCOUNT_ID]["aws"])
-    kept.restore()
+    kept.find()
     kept.ensure_bucket(bucket)
     application = WriteThrough(DomainDispatcherApplication(create_backend_app), kept)
     server = make_server(

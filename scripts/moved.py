@@ -10,18 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import step_1_image, step_2_auth, step_3_posts, step_4_payment
-from scripts.moving import moves_file
+from scripts.moving import phase_of
 from strangler_proxy.config import load
-from strangler_proxy.handover.ledger import ledger_path
-from strangler_proxy.handover.ledger import read_ledger as read_move
 from strangler_proxy.handover.standing import Phase
-from strangler_proxy.handover.standing import standing as move_standing
-from strangler_proxy.steps.ledger import read_ledger as read_step
-from strangler_proxy.steps.ledger import running_now
+from strangler_proxy.steps.ledger import read_ledger, running_now
 from strangler_proxy.steps.options import choose
 from strangler_proxy.steps.pace import RealPace
 from strangler_proxy.steps.parts import StartProcess
-from strangler_proxy.steps.script import Script, Site
+from strangler_proxy.steps.script import Script, Site, ledger_of
 from strangler_proxy.steps.state import fold
 from strangler_proxy.steps.step import Pace
 
@@ -115,7 +111,7 @@ def look(site: Site, seams: Path) -> Standing:
             if route.candidate and site.config.serve_of(route).candidate_percent > 0
         ),
         frozenset(name for name, mode in _read(seams).items() if mode == "remote"),
-        frozenset(script.name for script in SCRIPTS if _is_carried(script.name)),
+        frozenset(script.name for script in SCRIPTS if phase_of(script.name, site) in CARRIED),
         frozenset(path.stem for path in site.run_dir.glob("*.pid")),
     )
 
@@ -138,13 +134,9 @@ def start(part: StartProcess, pace: Pace | None = None) -> bool:
 
 
 def _parts(site: Site, script: Script) -> Iterator[StartProcess]:
-    state = fold(read_step(site.run_dir / f"{script.name}.ledger.jsonl"))
+    state = fold(read_ledger(ledger_of(script.name, site)))
     step = script.declare(choose(script.options, state.options, {}), site)
     return (part for part in step.parts if isinstance(part, StartProcess))
-
-
-def _is_carried(move: str) -> bool:
-    return move_standing(read_move(ledger_path(moves_file(), move))).phase in CARRIED
 
 
 def _read(seams: Path) -> dict[str, str]:

@@ -175,9 +175,14 @@ def moves_for(moves: Path, database_url: str) -> Path:
     return beside if is_mongodb(database_url) and beside.is_file() else moves
 
 
-def over(name: str) -> str | None:
+def phase_of(name: str, site: Site) -> Phase:
+    """How far a capability's move is on this site. Raises LedgerError."""
+    return standing(read_ledger(ledger_path(moves_file(), name, site.run_dir))).phase
+
+
+def over(name: str, site: Site) -> str | None:
     """Why the step of this capability may be run no more; None while it may."""
-    phase = standing(read_ledger(ledger_path(moves_file(), name))).phase
+    phase = phase_of(name, site)
     if phase not in (Phase.RETIREMENT, Phase.RETIRED):
         return None
     return f"the move of {name} is retired: its step is over, and no way leads back"
@@ -192,7 +197,9 @@ def move_of(name: str, site: Site) -> MoveCommands:
         carving.variable(variable, "the move reads it")
         for variable in ("DATABASE_URL", f"{name.upper()}_DATABASE_URL")
     )
-    return MoveCommands(name, moves_for(moves, target), site.config_path, os.environ)
+    return MoveCommands(
+        name, moves_for(moves, target), site.config_path, os.environ, ledgers=site.run_dir
+    )
 
 
 def is_mongodb(database_url: str) -> bool:

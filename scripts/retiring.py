@@ -6,14 +6,13 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from scripts.carving import ROOT
-from scripts.moving import moves_file
+from scripts.moving import moves_file, phase_of
 from strangler_proxy.config import Config, ConfigError, Route, load
 from strangler_proxy.handover.databases import open_database
 from strangler_proxy.handover.databases.port import Session, TableName
 from strangler_proxy.handover.faults import HandoverFault, HandoverRefused
-from strangler_proxy.handover.ledger import ledger_path, read_ledger
 from strangler_proxy.handover.move import load_moves
-from strangler_proxy.handover.standing import Phase, standing
+from strangler_proxy.handover.standing import Phase
 from strangler_proxy.steps.gates.health import Checkup
 from strangler_proxy.steps.http import health_of
 from strangler_proxy.steps.leftovers import Leftover
@@ -37,16 +36,16 @@ class Ended:
     left: tuple[str, ...]
 
 
-def ended() -> Ended:
+def ended(site: Site) -> Ended:
     """By the ledgers of the moves. Raises LedgerError."""
-    phases = {name: standing(read_ledger(ledger_path(moves_file(), name))).phase for name in MOVES}
+    phases = {name: phase_of(name, site) for name in MOVES}
     begun = tuple(n for n in MOVES if phases[n] in (Phase.RETIREMENT, Phase.RETIRED))
     return Ended(begun, tuple(name for name in MOVES if name not in begun))
 
 
-def no_way_back() -> str | None:
+def no_way_back(site: Site) -> str | None:
     """Why the retirement cannot be undone; None while nothing of it was begun."""
-    now = ended()
+    now = ended(site)
     if not now.begun:
         return None
     told = f"retired for good, with no way back: {', '.join(now.begun)}"
@@ -58,9 +57,9 @@ def no_way_back() -> str | None:
     )
 
 
-def no_way_to_the_monolith() -> str | None:
+def no_way_to_the_monolith(site: Site) -> str | None:
     """Why no capability may be led back to the monolith; None while it can serve one."""
-    begun = ended().begun
+    begun = ended(site).begun
     if not begun:
         return None
     return (

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from scripts import carving, retiring, soaking
+from scripts import carving, order, retiring, soaking
 from scripts.carving import Patience
 from strangler_proxy.compare import NotComparable, Pixels, PixelsRule, Rules
 from strangler_proxy.config import Route, Upstream
@@ -154,6 +154,7 @@ SCRIPT = Script(
     Options,
     declare,
     no_way_back=retiring.no_way_to_the_monolith,
+    order=order.of("image"),
 )
 
 if __name__ == "__main__":

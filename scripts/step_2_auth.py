@@ -8,7 +8,7 @@ it. Python takes it for the docstring that it is. Importing this module does not
 
 from collections.abc import Iterator
 
-from scripts import moving
+from scripts import moving, order
 from scripts.carving import ROOT, python, variable
 from scripts.moving import Capability, Options
 from strangler_proxy.steps import Step
@@ -40,6 +40,7 @@ def capability() -> Capability:
         environment={"DATABASE_URL": "AUTH_DATABASE_URL"},
         first=(RunCommand("make a key to sign tokens with", keys, ROOT),),
         seam=True,
+        finishes_events=True,
     )
 
 
@@ -65,7 +66,8 @@ SCRIPT = Script(
     EXAMPLES,
     Options,
     declare,
-    over=lambda: moving.over("auth"),
+    over=lambda site: moving.over("auth", site),
+    order=order.of("auth"),
 )
 
 if __name__ == "__main__":

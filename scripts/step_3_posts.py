@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
 from extracted.posts.settings import posts_url
-from scripts import carving, moving
+from scripts import carving, moving, order
 from scripts.carving import ROOT, python
 from scripts.moving import Capability, Options, Worker
 from strangler_proxy.steps import Stage, Step
@@ -105,7 +105,8 @@ SCRIPT = Script(
     EXAMPLES,
     Options,
     declare,
-    over=lambda: moving.over("posts"),
+    over=lambda site: moving.over("posts", site),
+    order=order.of("posts"),
 )
 
 if __name__ == "__main__":

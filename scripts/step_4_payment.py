@@ -8,7 +8,7 @@ Python takes it for the docstring that it is. Importing this module does nothing
 
 from collections.abc import Iterator, Mapping
 
-from scripts import moving
+from scripts import moving, order
 from scripts.carving import python
 from scripts.moving import Capability, Options, Worker
 from strangler_proxy.steps import Step
@@ -63,7 +63,8 @@ SCRIPT = Script(
     EXAMPLES,
     Options,
     declare,
-    over=lambda: moving.over("payment"),
+    over=lambda site: moving.over("payment", site),
+    order=order.of("payment"),
 )
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scripts import carving, moving, retiring
+from scripts import carving, moving, order, retiring
 from scripts.carving import ROOT, python
 from scripts.retiring import MONOLITH
 from strangler_proxy.steps import Stage, Step
@@ -131,6 +131,7 @@ SCRIPT = Script(
     Options,
     declare,
     no_way_back=retiring.no_way_back,
+    order=order.of("retire"),
     afterwards=retiring.left_over,
 )
 

@@ -27,6 +27,7 @@ SECRETS = (*KEYS, "JWT_SECRET", "STRANGLER_ADMIN_TOKEN")
 # Made anew at every start, of strangler.yaml and of where the site is.
 FOLLOWING = (
     *("IMAGE_SERVICE_URL", "AUTH_SERVICE_URL", "JWKS_URL", "SITE_DIR", "STRANGLER_CONFIG"),
+    "STRANGLER_LEDGERS",
     *("PROXY_URL", "MONOLITH_BIND", "AUTH_BIND", "POSTS_BIND", "IMAGE_BIND", "PAYMENT_BIND"),
 )
 

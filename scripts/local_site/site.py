@@ -152,6 +152,7 @@ class Site:
         served, auth = self.config.upstreams, self.config.upstreams["auth"].direct_url.rstrip("/")
         return {
             "STRANGLER_CONFIG": str(self.routes),
+            "STRANGLER_LEDGERS": str(self.run_dir),
             "PROXY_URL": front(script.Site(self.config, self.routes, self.run_dir)),
             "IMAGE_SERVICE_URL": served["image"].direct_url.rstrip("/"),
             "AUTH_SERVICE_URL": auth,

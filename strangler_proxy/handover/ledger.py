@@ -1,4 +1,4 @@
-"""What a move has done, as one file beside its moves.yaml: a JSON object a line, each synced.
+"""What a move has done, as one file of its site: a JSON object a line, each synced.
 
 A record is written after what it tells of, except `begun` and `removing`, which come before: what
 follows those may be half done, and is safe to do again. The rows' own progress stands at the
@@ -40,9 +40,9 @@ _FORM = Form(
 )
 
 
-def ledger_path(moves: Path, move: str) -> Path:
-    """Where the ledger of a move of this file is."""
-    return moves.resolve().parent / ".strangler" / f"{move}.move.jsonl"
+def ledger_path(moves: Path, move: str, folder: Path | None = None) -> Path:
+    """Where the ledger of a move of this file is: in `folder`, or in .strangler beside the file."""
+    return (folder or moves.resolve().parent / ".strangler") / f"{move}.move.jsonl"
 
 
 class Ledger:

@@ -128,6 +128,7 @@ class MoveCommands:
     config: Path
     environ: Mapping[str, str]
     command: tuple[str, ...] = (str(Path(sys.executable).parent / "strangler"),)
+    ledgers: Path | None = None
 
     @property
     def start_command(self) -> tuple[str, ...]:
@@ -194,7 +195,8 @@ class MoveCommands:
         )
 
     def _call(self, command: str) -> tuple[str, ...]:
-        return (*self.command, "data", command, self.name, "-m", str(self.moves))
+        where = ("--ledgers", str(self.ledgers)) if self.ledgers else ()
+        return (*self.command, "data", *where, command, self.name, "-m", str(self.moves))
 
     def _run(self, command: str, *options: str, within_s: float = LOOK_S) -> dict[str, Any]:
         """What the command says last. A bad state, or rows that differ, are answers too."""

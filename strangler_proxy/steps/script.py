@@ -24,6 +24,7 @@ from strangler_proxy.steps.ledger import (
 from strangler_proxy.steps.leftovers import Leftover, as_lines
 from strangler_proxy.steps.narrator import Narrator
 from strangler_proxy.steps.options import add_options, choose
+from strangler_proxy.steps.order import ANY_TIME, Order, out_of_turn
 from strangler_proxy.steps.pace import RealPace, stopped_by_signals
 from strangler_proxy.steps.plan import as_table, as_values, next_in_words, standing
 from strangler_proxy.steps.state import Phase, State, fold
@@ -35,7 +36,7 @@ exit codes:
   0  done (or: plan or status printed, undo complete)
   1  a gate failed, or a part could not be done; the step fell back by itself
   2  the command line, strangler.yaml, the environment or the ledger is not usable; or the step is
-     over, or cannot be undone any more: nothing was done
+     over, cannot be undone any more, or it is not its turn: nothing was done
   3  stopped where it stands: too little evidence, a signal, an undo that could not be completed
   4  another run of this step holds the ledger"""
 
@@ -59,7 +60,8 @@ class Script:
 
     `options` is a frozen dataclass made of `option` fields; `declare` may raise StepError. `over`
     says why the step may be run in no direction any more, `no_way_back` why it may not be undone,
-    None while it may. `afterwards` looks for what nobody needs any more once the step is done.
+    None while it may; `order` names the steps that have to be done before, and those that need it.
+    `afterwards` looks for what nobody needs any more once the step is done.
     """
 
     name: str
@@ -67,13 +69,24 @@ class Script:
     examples: str
     options: type[Any]
     declare: Callable[[Any, Site], Step]
-    over: Callable[[], str | None] = lambda: None
-    no_way_back: Callable[[], str | None] = lambda: None
+    over: Callable[[Site], str | None] = lambda _: None
+    no_way_back: Callable[[Site], str | None] = lambda _: None
     afterwards: Callable[[Site], Iterable[Leftover]] = lambda _: ()
+    order: Order = ANY_TIME
 
-    def barred(self, way: Direction) -> str | None:
-        """Why it may not be run in this direction any more; None while it may."""
-        return self.over() or (self.no_way_back() if way is Direction.UNDO else None)
+    def barred(self, way: Direction, site: Site) -> str | None:
+        """Why it may not be run in this direction now; None while it may. Raises LedgerError."""
+        lost = self.over(site) or (self.no_way_back(site) if way is Direction.UNDO else None)
+        return lost or out_of_turn(way, self.order, self._others(site))
+
+    def _others(self, site: Site) -> dict[str, Phase]:
+        names = (*self.order.before, *self.order.needed_by)
+        return {name: fold(read_ledger(ledger_of(name, site))).phase for name in names}
+
+
+def ledger_of(step: str, site: Site) -> Path:
+    """Where a step of this site keeps what it has done."""
+    return site.run_dir / f"{step}.ledger.jsonl"
 
 
 def run_step_script(script: Script, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -100,10 +113,10 @@ def _act(script: Script, chosen: dict[str, Any], told: Console) -> int:
     run_dir = Path(chosen.pop("run_dir") or config_path.parent / ".strangler").resolve()
     wanted, as_json = chosen.pop("wanted"), chosen.pop("json")
     site = Site(load(config_path), config_path, run_dir)
-    path = run_dir / f"{script.name}.ledger.jsonl"
+    path = ledger_of(script.name, site)
     if wanted not in set(Direction):
         return _tell(script, site, path, chosen, wanted == "status", as_json)
-    if why := script.barred(Direction(wanted)):
+    if why := script.barred(Direction(wanted), site):
         raise StepError(why)
     pace = RealPace()
     with open_ledger(path, wanted) as ledger, stopped_by_signals(pace):
@@ -123,15 +136,15 @@ def _act(script: Script, chosen: dict[str, Any], told: Console) -> int:
         finally:
             narrator.quiet()
         values, state = as_values(step, ledger.state), ledger.state
-    values["next"] |= _barred(script)
+    values["next"] |= _barred(script, site)
     left = _left_over(script, site, state)
     _say(outcome, {**values, "left_over": list(map(asdict, left))}, told, as_json)
     _show_leftovers(told, left)
     return outcome.ending
 
 
-def _barred(script: Script) -> dict[str, str]:
-    return {str(way): why for way in Direction if (why := script.barred(way))}
+def _barred(script: Script, site: Site) -> dict[str, str]:
+    return {str(way): why for way in Direction if (why := script.barred(way, site))}
 
 
 def _left_over(script: Script, site: Site, state: State) -> list[Leftover]:
@@ -164,7 +177,7 @@ def _tell(
     records = read_ledger(path)
     state = fold(records)
     step = script.declare(choose(script.options, state.options, given), site)
-    barred, left = _barred(script), _left_over(script, site, state)
+    barred, left = _barred(script, site), _left_over(script, site, state)
     if as_json:
         values = as_values(step, state)
         values["next"] |= barred

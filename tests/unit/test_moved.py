@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import moved, stack
+from scripts import moved, moving, stack
 from scripts.moved import Standing, needed
 from scripts.processes import ROOT
 from strangler_proxy.config import load
@@ -73,7 +73,10 @@ def test_what_runs_elsewhere_is_not_started_here(site: Site) -> None:
 
 
 def test_a_move_is_carried_from_its_beginning_until_it_is_retired(site: Site) -> None:
-    path, seams = ledger_path(moved.moves_file(), "auth"), site.run_dir / "seams.json"
+    path, seams = (
+        ledger_path(moving.moves_file(), "auth", site.run_dir),
+        site.run_dir / "seams.json",
+    )
     told = dict.fromkeys(("declared", "source", "target", "fingerprint"), "x")
     with open_ledger(path, "start") as ledger:
         assert moved.look(site, seams).carried == set()

@@ -17,6 +17,7 @@ from strangler_proxy.handover.ledger import ledger_path
 from strangler_proxy.handover.move import load_moves
 from strangler_proxy.steps.parts import StartProcess
 from strangler_proxy.steps.script import Site, StepError
+from tests.steps_done import take_for_done
 
 PORTS = stack.Ports(1, 2, 3, 4, 5, 6, 7, 8, 9)
 MONGODB = "mongodb://ann:secret@127.0.0.1:10/posts"
@@ -128,6 +129,7 @@ def test_an_address_that_posts_cannot_be_kept_at_is_told_before_anything_is_done
 
 
 def test_a_driver_that_is_not_installed_is_told_before_anything_is_done(site: Site) -> None:
+    take_for_done(site.run_dir, "image", "auth")
     done = subprocess.run(
         (sys.executable, "-c", WITHOUT_DRIVER, "--execute", "-c", str(site.config_path)),
         cwd=ROOT,

@@ -33,9 +33,11 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(load(routes), routes, tmp_path / ".strangler")
 
 
-def record(kind: RecordKind, *moves: str) -> None:
+def record(site: Site, kind: RecordKind, *moves: str) -> None:
     for move in moves:
-        with open_ledger(ledger_path(retiring.moves_file(), move), "retire") as ledger:
+        with open_ledger(
+            ledger_path(retiring.moves_file(), move, site.run_dir), "retire"
+        ) as ledger:
             more = {"dropped": False} if kind is RecordKind.RETIRED else {}
             ledger.record(kind, **more)
 
@@ -47,15 +49,15 @@ def test_whose_tables_refer_to_others_is_retired_before_those(site: Site) -> Non
 
 
 def test_before_anything_is_retired_every_way_back_is_open(site: Site) -> None:
-    assert retiring.no_way_back() is None
-    assert retiring.no_way_to_the_monolith() is None
+    assert retiring.no_way_back(site) is None
+    assert retiring.no_way_to_the_monolith(site) is None
 
 
 @pytest.mark.parametrize("kind", [RecordKind.RETIRING, RecordKind.RETIRED])
 def test_of_a_retirement_under_way_it_is_told_what_is_gone_for_good_and_what_is_not(
     site: Site, capsys: pytest.CaptureFixture[str], kind: RecordKind
 ) -> None:
-    record(kind, "payment")
+    record(site, kind, "payment")
     arguments = ["--undo", "-c", str(site.config_path)]
     assert main(step_5_retire.SCRIPT, arguments) == 2
     told = capsys.readouterr().err
@@ -67,9 +69,9 @@ def test_of_a_retirement_under_way_it_is_told_what_is_gone_for_good_and_what_is_
 
 
 def test_of_a_whole_retirement_nothing_leads_back(site: Site) -> None:
-    record(RecordKind.RETIRED, *retiring.MOVES)
+    record(site, RecordKind.RETIRED, *retiring.MOVES)
     told = "retired for good, with no way back: payment, posts, auth"
-    assert str(retiring.no_way_back()).startswith(told)
+    assert str(retiring.no_way_back(site)).startswith(told)
 
 
 def flip(site: Site, old: str, new: str) -> None:

@@ -10,6 +10,15 @@ MovesPath = Annotated[
     Path, typer.Option("-m", "--moves", help="The file of moves.", envvar="STRANGLER_MOVES")
 ]
 DEFAULT_MOVES = Path("moves.yaml")
+LedgersPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledgers",
+        help="The folder of what moves have done (.strangler beside the file of moves).",
+        envvar="STRANGLER_LEDGERS",
+        show_default=False,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Execute = Annotated[
     bool, typer.Option("--execute", help="Do it; without this only the plan and what stands by.")

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
+from click import get_current_context
 
 from strangler_proxy.cli.app import BAD_CONFIG, FAILED, app, stop
+from strangler_proxy.cli.data.options import LedgersPath
 from strangler_proxy.config import ConfigError
 
 if TYPE_CHECKING:
@@ -81,11 +83,17 @@ def ends_of(move: "Move") -> "Ends":
         raise Usage(*refused.sentences) from refused
 
 
+@data.callback()
+def remember(context: typer.Context, ledgers: LedgersPath = None) -> None:
+    """Move a capability's data into its own database, while it is being written."""
+    context.obj = ledgers.resolve() if ledgers else None
+
+
 def ledger_of(moves: Path, name: str) -> Path:
-    """Where the move's ledger is."""
+    """Where the move's ledger is, as the command line that runs says."""
     from strangler_proxy.handover.ledger import ledger_path
 
-    return ledger_path(moves, name)
+    return ledger_path(moves, name, get_current_context().obj)
 
 
 def confirm(question: str) -> None:

@@ -1,4 +1,4 @@
-"""A step script whose step is over, or has no way back; and what is left when one is done."""
+"""A step script whose step is over, has no way back or is out of turn; what is left when done."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from strangler_proxy.steps import Stage, Step
 from strangler_proxy.steps.leftovers import Leftover
+from strangler_proxy.steps.order import Order
 from strangler_proxy.steps.script import Script, Site, main
 from tests.unit.steps.fakes import FakePart
 
@@ -57,7 +58,7 @@ def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Runs:
 
 @pytest.mark.parametrize("way", ["--execute", "--undo"])
 def test_a_step_that_is_over_can_be_looked_at_and_run_no_more(site: Runs, way: str) -> None:
-    script = replace(NOTES, over=lambda: GONE)
+    script = replace(NOTES, over=lambda _: GONE)
     assert site.run(script)[0] == 0
     code, _, told = site.run(script, way)
     assert (code, GONE in told) == (2, True)
@@ -67,7 +68,7 @@ def test_a_step_that_is_over_can_be_looked_at_and_run_no_more(site: Runs, way: s
 def test_a_step_without_a_way_back_can_be_executed_and_refuses_its_undo_at_once(
     site: Runs,
 ) -> None:
-    script = replace(NOTES, no_way_back=lambda: GONE)
+    script = replace(NOTES, no_way_back=lambda _: GONE)
     assert site.run(script, "--execute")[0] == 0
     before = [path.read_bytes() for path in site.ledger.iterdir()]
     code, _, told = site.run(script, "--undo")
@@ -76,6 +77,19 @@ def test_a_step_without_a_way_back_can_be_executed_and_refuses_its_undo_at_once(
     assert f"--undo would next: {GONE}" in site.run(script, "--status")[1]
     assert json.loads(site.run(script, "--status", "--json")[1])["next"]["undo"] == GONE
     assert site.run(script, "--execute")[0] == 0
+
+
+def test_a_step_out_of_turn_is_refused_with_nothing_done(site: Runs) -> None:
+    later = replace(NOTES, name="later", order=Order(before=("notes",)))
+    notes = replace(NOTES, order=Order(needed_by=("later",)))
+    code, _, told = site.run(later, "--execute")
+    assert (code, "which are not done: notes" in told) == (2, True)
+    assert not site.ledger.exists()
+    assert [site.run(script, "--execute")[0] for script in (notes, later)] == [0, 0]
+    code, _, told = site.run(notes, "--undo")
+    assert (code, "undo later first" in told) == (2, True)
+    assert "undo later first" in site.run(notes, "--status")[1]
+    assert [site.run(script, "--undo")[0] for script in (later, notes)] == [0, 0]
 
 
 def test_a_step_that_is_done_says_what_nobody_needs_any_more(site: Runs) -> None:

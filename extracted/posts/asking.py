@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from extracted.chassis.client import (
-    Answer,
-    BreakerOpenError,
-    ServiceClient,
-    ServiceUnavailableError,
-)
+from extracted.chassis.answered import holds, refusal_in
+from extracted.chassis.client import BreakerOpenError, ServiceClient, ServiceUnavailableError
 from extracted.chassis.errors import Refusal
 
 log = logging.getLogger(__name__)
 
-PASSED_ON = ("WWW-Authenticate", "Retry-After")
 RETRY_AFTER_S = 2
 
 
@@ -30,10 +25,11 @@ class Asked:
     code: str
     message: str
 
-    def post(self, path: str, wanted: Set[str], **request: Any) -> dict[str, Any]:
-        """What it answers, which has at least the `wanted` names.
+    def post(self, path: str, wanted: Mapping[str, type], **request: Any) -> dict[str, Any]:
+        """What it answers, which has at least the `wanted` names with values of these types.
 
-        Raises Refusal: its own 4xx, or 503 with Retry-After when it fails or does not answer.
+        Raises Refusal: its own, where that is about what was sent, or 503 with Retry-After when it
+        fails, is not what was thought to be there, or does not answer.
         """
         try:
             answer = self.client.request("POST", path, **request)
@@ -41,9 +37,9 @@ class Asked:
             raise self._failing(math.ceil(error.retry_after_s)) from error
         except ServiceUnavailableError as error:
             raise self._failing() from error
-        if 200 <= answer.status < 300 and wanted <= answer.json.keys():
+        if holds(answer, wanted):
             return answer.json
-        if (refusal := _refusal(answer)) is not None:
+        if (refusal := refusal_in(answer)) is not None:
             raise refusal
         log.error("POST %s was answered %s: %s", path, answer.status, answer.json.get("error"))
         raise self._failing()
@@ -51,13 +47,3 @@ class Asked:
     def _failing(self, retry_after_s: int = RETRY_AFTER_S) -> Refusal:
         headers = {"Retry-After": str(retry_after_s)}
         return Refusal(503, self.code, self.message, headers=headers)
-
-
-def _refusal(answer: Answer) -> Refusal | None:
-    error = answer.json.get("error")
-    if not (400 <= answer.status < 500 and isinstance(error, dict)):
-        return None
-    if not {"code", "message"} <= error.keys():
-        return None
-    headers = {name: value for name, value in answer.headers.items() if name in PASSED_ON}
-    return Refusal(answer.status, headers=headers, **error)

@@ -20,6 +20,7 @@ from extracted.posts.asking import Asked
 from extracted.posts.model import Writer
 
 TIMEOUT_S = 5.0
+VERIFIED = {"user_id": int, "name": str, "email": str}
 
 
 class Callers(Protocol):
@@ -76,7 +77,7 @@ class AskedTokens:
     def require(self, request: Request) -> Writer:
         """See `Callers`."""
         token, asked_at = bearer(request), self._clock()
-        told = self._service.post("/verify", {"user_id", "name", "email"}, token=token)
+        told = self._service.post("/verify", VERIFIED, token=token)
         return Writer(told["user_id"], told["name"], told["email"], asked_at, language(request))
 
     def start(self) -> None:

@@ -30,7 +30,7 @@ class Images:
         Raises Refusal: 4xx when the file is no picture for the blog, 503 when it cannot be stored.
         """
         files = {"image": ("image", image)}
-        answer = self._service.post("/upload", {"name"}, token=token, files=files)
+        answer = self._service.post("/upload", {"name": str}, token=token, files=files)
         return f"/images/{answer['name']}"
 
     def close(self) -> None:

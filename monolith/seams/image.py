@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from extracted.chassis.answered import holds, refusal_in
 from extracted.chassis.client import BreakerOpenError, ServiceClient, ServiceUnavailableError
 from monolith.errors import ApiError
 from monolith.seams.switch import Switch
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 
 # A large picture takes a second of CPU, and may wait for a busy worker before that.
 TIMEOUT_S = 30.0
-PASSED_ON = ("WWW-Authenticate", "Retry-After")
+STORED = {"name": str, "width": int, "height": int}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +70,12 @@ class RemoteImages:
             raise _unavailable(math.ceil(error.retry_after_s)) from error
         except ServiceUnavailableError as error:
             raise _unavailable() from error
-        if answer.status == 201 and {"name", "width", "height"} <= answer.json.keys():
-            return StoredImage(answer.json["name"], answer.json["width"], answer.json["height"])
-        refusal: Any = answer.json.get("error")
-        if 400 <= answer.status < 500 and _is_refusal(refusal):
-            headers = {name: value for name, value in answer.headers.items() if name in PASSED_ON}
-            raise ApiError(answer.status, headers=headers, **refusal)
-        log.error("The image service answered %s: %s", answer.status, refusal)
+        if holds(answer, STORED):
+            return StoredImage(**{name: answer.json[name] for name in STORED})
+        if (refusal := refusal_in(answer)) is not None:
+            raise ApiError(refusal.status, headers=refusal.headers, **refusal.error)
+        log.error("The image service answered %s: %s", answer.status, answer.json.get("error"))
         raise _unavailable()
-
-
-def _is_refusal(error: object) -> bool:
-    return isinstance(error, dict) and {"code", "message"} <= error.keys()
 
 
 class SwitchedImages:

@@ -27,7 +27,9 @@ def test_an_open_breaker_is_the_same_503_that_says_when_to_come_back() -> None:
 
 
 def test_refusals_of_the_service_pass_and_leave_the_breaker_closed() -> None:
-    refusal = answer(415, b'{"error": {"code": "unsupported_media_type", "message": "No."}}')
+    refusal = answer(
+        415, b'{"error": {"code": "too_odd", "message": "No.", "status": 1, "headers": 2}}'
+    )
     with Misbehaving(refusal) as server, closing(RemoteImages.at(server.url)) as images:
         for _ in range(8):
             with pytest.raises(ApiError, match=r"No\."):

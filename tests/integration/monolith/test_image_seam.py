@@ -113,7 +113,16 @@ def test_a_service_that_is_not_there_is_a_503_and_the_way_back_is_open(
 
 
 @pytest.mark.parametrize(
-    ("status", "body"), [(500, "{}"), (200, "{}"), (404, "<html>"), (400, '{"error": "x"}')]
+    ("status", "body"),
+    [
+        (500, "{}"),
+        (200, "{}"),
+        (201, '{"name": 1, "width": 2, "height": 3}'),
+        (404, "<html>"),
+        (404, '{"error": {"code": "not_found", "message": "There is nothing at this address."}}'),
+        (405, '{"error": {"code": "method_not_allowed", "message": "No."}}'),
+        (400, '{"error": "x"}'),
+    ],
 )
 def test_an_answer_that_makes_no_sense_is_a_503(
     stack: ExitStack, tmp_path: Path, s3: S3, httpserver: HTTPServer, status: int, body: str

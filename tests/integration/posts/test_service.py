@@ -211,14 +211,23 @@ def test_asked_for_a_refused_token_is_refused_with_its_words(
 ) -> None:
     posts = client(stack, asking(stack, tmp_path, auth))
     error = {"code": "invalid_token", "message": "The token has expired; log in again."}
-    auth.answer = (401, {"error": error})
+    auth.answer = (401, {"error": {**error, "status": 200, "headers": "none", "message_": 1}})
     refused = posts.post("/posts", json=POST, headers=told())
     assert (refused.status_code, refused.json) == (401, {"error": error})
     assert posts.post("/posts", json=POST).status_code == 401
     assert len(auth.asked) == 1
 
 
-@pytest.mark.parametrize("answer", [(500, {}), (200, {"valid": True}), (404, {})])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (500, {}),
+        (200, {"valid": True}),
+        (200, {"user_id": "7", "email": "fresh@example.org", "name": "Fresh"}),
+        (404, {"error": {"code": "not_found", "message": "There is nothing at this address."}}),
+        (400, {"error": {"code": 5, "message": "five"}}),
+    ],
+)
 def test_asked_for_without_an_answer_nothing_is_written_and_all_is_read(
     stack: ExitStack, tmp_path: Path, auth: AuthDouble, answer: tuple[int, dict[str, Any]]
 ) -> None:

@@ -77,11 +77,19 @@ def blueprint(tokens: TokenVerifier, repository: Repository, payments: Payments)
     return routes
 
 
-def _order(request: Request, user_id: int) -> Order:
+def _key(request: Request) -> str:
     key = request.headers.get("Idempotency-Key", "")
-    if not KEY.fullmatch(key):
+    if not key:
         message = "Send an Idempotency-Key header: 1 to 255 visible ASCII characters, no spaces."
         raise Refusal(400, "idempotency_key_missing", message)
+    if not KEY.fullmatch(key):
+        message = "An Idempotency-Key has 1 to 255 visible ASCII characters and no spaces."
+        raise Refusal(400, "idempotency_key_invalid", message)
+    return key
+
+
+def _order(request: Request, user_id: int) -> Order:
+    key = _key(request)
     fields = json_fields(request)
     amount = fields.whole("amount", least=1, most=money.MAX_AMOUNT)
     currency = fields.text("currency", most=3, strip=True).lower()

@@ -43,12 +43,10 @@ def test_a_payment_is_made_once_and_told_again(blog: Blog, ann: Account) -> None
 
 
 def test_a_key_is_needed_and_is_of_one_order(blog: Blog, ann: Account) -> None:
-    for key in (None, "x" * 256, "two words"):
+    for key, code in ((None, "missing"), ("x" * 256, "invalid"), ("two words", "invalid")):
         answer = pay(blog, ann, key)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (
-            400,
-            "idempotency_key_missing",
-        )
+        found = (answer.status_code, answer.json()["error"]["code"])
+        assert found == (400, f"idempotency_key_{code}")
     key = uuid.uuid4().hex
     assert pay(blog, ann, key).status_code == 201
     answer = pay(blog, ann, key, amount=2000)
@@ -70,6 +68,25 @@ def test_a_declined_card_is_a_402_each_time(blog: Blog, ann: Account) -> None:
         assert answer.json()["error"]["code"] == "card_declined"
         assert answer.json()["error"]["decline_code"] == "insufficient_funds"
     assert answers[0].json() == answers[1].json()
+    assert [each["status"] for each in payments(blog, ann)] == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"payment_method": "pm_card_authenticationRequired"}, 402, "authentication_required"),
+        ({"payment_method": "pm_nope"}, 400, "resource_missing"),
+        ({"amount": 1}, 400, "amount_too_small"),
+        ({"currency": "xyz"}, 400, "invalid_request"),
+    ],
+)
+def test_what_stripe_refuses_is_refused_with_its_code_each_time(
+    blog: Blog, ann: Account, change: dict[str, object], status: int, code: str
+) -> None:
+    key = uuid.uuid4().hex
+    answers = [pay(blog, ann, key, **change) for _ in range(2)]
+    told = [(each.status_code, each.json()["error"]["code"]) for each in answers]
+    assert told == [(status, code)] * 2
     assert [each["status"] for each in payments(blog, ann)] == ["failed"]
 
 

@@ -115,18 +115,23 @@ def test_amounts_are_charged_as_they_are_in_any_currency(
 
 
 @pytest.mark.parametrize(
-    ("method", "status", "code"),
+    ("change", "status", "code"),
     [
-        ("pm_card_chargeDeclined", 402, "card_declined"),
-        ("pm_card_chargeDeclinedInsufficientFunds", 402, "card_declined"),
-        ("no_such_method", 400, "resource_missing"),
+        ({"payment_method": "pm_card_chargeDeclined"}, 402, "card_declined"),
+        ({"payment_method": "pm_card_chargeDeclinedInsufficientFunds"}, 402, "card_declined"),
+        ({"payment_method": "pm_card_chargeDeclinedExpiredCard"}, 402, "expired_card"),
+        ({"payment_method": "pm_card_authenticationRequired"}, 402, "authentication_required"),
+        ({"payment_method": "pm_nope"}, 400, "resource_missing"),
+        ({"payment_method": "no_such_method"}, 400, "resource_missing"),
+        ({"amount": 1}, 400, "amount_too_small"),
+        ({"currency": "xyz"}, 400, "invalid_request"),
     ],
 )
 def test_what_stripe_refuses_is_refused_with_its_code_each_time(
-    pair: Pair, method: str, status: int, code: str
+    pair: Pair, change: dict[str, Any], status: int, code: str
 ) -> None:
     for _ in range(2):
-        answer = pair.pay(method, {**ORDER, "payment_method": method})
+        answer = pair.pay("refused", {**ORDER, **change})
         assert (answer.status_code, answer.json["error"]["code"]) == (status, code)
 
 
@@ -179,7 +184,9 @@ def test_a_wrong_order_is_refused_in_the_same_words(pair: Pair, order: Any) -> N
 
 @pytest.mark.parametrize("key", [None, "", "two words", "x" * 256, "schlüssel", " padded"])
 def test_a_wrong_key_is_refused_in_the_same_words(pair: Pair, key: str | None) -> None:
-    pair.pay(key)
+    answer = pair.pay(key)
+    wanted = "idempotency_key_invalid" if key else "idempotency_key_missing"
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, wanted)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from strangler_proxy.handover.site import (
     open_site,
 )
 from strangler_proxy.handover.standing import Phase, Standing, standing
+from strangler_proxy.handover.turn import Turn
 from strangler_proxy.handover.way import Way
 
 
@@ -51,6 +52,7 @@ class Waiting:
 class Status:
     """All that is known; `problems` are sentences, and what they hide is empty.
 
+    `running` is who has the ledger, and `turn` the command that another stands aside for, or will.
     `waiting` and `missing_triggers` are of the owner's capture. `fences`: how that of each side
     stands, by the side's name, once it is there.
     """
@@ -58,6 +60,7 @@ class Status:
     move: str
     standing: Standing
     running: str | None
+    turn: str | None
     verified: dict[str, Any] | None
     owned: Ownership = field(default_factory=Ownership)
     fences: dict[str, str] = field(default_factory=dict)
@@ -78,11 +81,12 @@ def look(move: Move, ends: Ends, ledger: Path, wall: Callable[[], float] = time.
 
     Raises LedgerError, OSError.
     """
-    stands = standing(read_ledger(ledger))
+    stands, turn = standing(read_ledger(ledger)), Turn(ledger)
     status = Status(
         move.name,
         stands,
         running_now(ledger),
+        turn.holder() if turn.taken() else None,
         _verified(ledger, stands),
         read_ownership(ownership_beside(ledger)),
     )

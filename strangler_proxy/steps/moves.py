@@ -154,7 +154,7 @@ class MoveCommands:
             oldest_s=waiting.get("oldest_s") or 0.0,
             problems=(*told["problems"], *told["missing_triggers"], *told["schema_changed"]),
             retired=told["phase"] in (Phase.RETIREMENT, Phase.RETIRED),
-            retiring="(retire, " in (told["running"] or ""),
+            retiring=any("(retire, " in (told[at] or "") for at in ("running", "turn")),
         )
 
     def verify(self) -> Verified:

@@ -71,7 +71,7 @@ def test_a_step_killed_in_the_middle_of_the_cut_over_goes_on_with_the_same_comma
     notes.write()
     notes.until_written(20)
     process = subprocess.Popen(command(notes, "execute"), **options(notes))
-    ledger = notes.folder / "step.jsonl"
+    ledger = notes.folder / "notes.jsonl"
     part = "hand notes over"
     until(lambda: ledger.exists() and part in ledger.read_text(), "it is begun", END_S)
     process.kill()

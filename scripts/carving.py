@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.trust import kept_from
 from strangler_proxy.config import Route, Upstream
 from strangler_proxy.steps import Gate, Stage
 from strangler_proxy.steps.gates import Health, Watch
+from strangler_proxy.steps.gates.health import Checkup
 from strangler_proxy.steps.gates.traffic import Unobservable
 from strangler_proxy.steps.http import get_json, health_of
 from strangler_proxy.steps.judgement import ErrorLimit, P99Limit
@@ -102,6 +104,28 @@ def standing(site: Site, control: Upstream) -> Stage:
     return Stage("before", None, (Health(at + target, health_of(at, target), within_s=5),))
 
 
+def program(
+    site: Site,
+    name: str,
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    health: Checkup | None = None,
+    *,
+    stays: bool = False,
+) -> StartProcess:
+    """What starts a service or a worker of the site, with no secret that it has no use for."""
+    return StartProcess(
+        name,
+        command,
+        site.run_dir,
+        health,
+        ROOT,
+        environment,
+        withheld=kept_from(name),
+        stays=stays,
+    )
+
+
 def serving(
     site: Site,
     name: str,
@@ -122,7 +146,7 @@ def serving(
     if external:
         return Stage("service", None, proved)
     bind = {"BIND": str(candidate.origins[0].address), **environment}
-    part = StartProcess(name, service_command(name), site.run_dir, well, ROOT, bind)
+    part = program(site, name, service_command(name), bind, well)
     return Stage("service", part, proved)
 
 

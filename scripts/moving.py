@@ -106,9 +106,7 @@ class Worker:
 
     def part(self, site: Site) -> StartProcess:
         """What starts it."""
-        return StartProcess(
-            self.name, self.command, site.run_dir, None, ROOT, self.environment, stays=self.stays
-        )
+        return carving.program(site, self.name, self.command, self.environment, stays=self.stays)
 
 
 @dataclass(frozen=True)

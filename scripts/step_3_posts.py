@@ -15,7 +15,7 @@ from scripts import carving, moving, order
 from scripts.carving import ROOT, python
 from scripts.moving import Capability, Options, Worker
 from strangler_proxy.steps import Stage, Step
-from strangler_proxy.steps.parts import RunCommand, StartProcess
+from strangler_proxy.steps.parts import RunCommand
 from strangler_proxy.steps.script import Script, Site, StepError, run_step_script
 
 DATABASE = "POSTS_DATABASE_URL"
@@ -75,9 +75,7 @@ def _named(site: Site, environment: Mapping[str, str]) -> tuple[Stage, ...]:
     told = RunCommand(
         "tell the names of authors", (*ask, "--every"), ROOT, environment, within_s=NAMES_S
     )
-    follower = StartProcess(
-        "posts-names", (*ask, "--follow"), site.run_dir, None, ROOT, environment
-    )
+    follower = carving.program(site, "posts-names", (*ask, "--follow"), environment)
     return Stage("names", told), Stage("new names", follower)
 
 

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     routes = ROOT / "strangler.yaml" if given.config is None else given.config.resolve()
     try:
         site = Site(given.dir.resolve(), routes, load(routes))
-        site.folder.mkdir(parents=True, exist_ok=True)
+        site.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # has hashes and addresses
         if given.down:
             return runner.take_down(site, _say)
         if given.status:

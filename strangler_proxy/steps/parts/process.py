@@ -22,7 +22,8 @@ LIVES_S = 1.0  # who has nobody to ask is well when it has lived so long
 class StartProcess:
     """Starts `command` in a session of its own, its output in a log file, and waits for health.
 
-    `run_dir` gets NAME.pid, NAME.lock and NAME.log. `environment` is added to the step's own.
+    `run_dir` gets NAME.pid, NAME.lock and NAME.log. `environment` is added to the step's own, of
+    which the variables `withheld` are not passed on.
     `health` answers None when the service is well. Undo sends SIGTERM, and SIGKILL to the whole
     session if it is still there after `stop_within_s`, which must be longer than the service takes
     to finish the requests it has (gunicorn: `graceful_timeout`, 30 s by default). A service that
@@ -36,6 +37,7 @@ class StartProcess:
     health: Checkup | None
     cwd: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
     healthy_within_s: float = 30.0
     stop_within_s: float = 45.0
     stays: bool = False
@@ -129,12 +131,13 @@ class StartProcess:
     def _launch(self) -> None:
         paths = [str(self._path(kind)) for kind in ("lock", "pid", "log")]
         # -P: the folder of launch.py must not come before the standard library (Python 3.11).
+        own = {name: text for name, text in os.environ.items() if name not in self.withheld}
         launcher = [sys.executable, "-P", launch.__file__, *paths, "--", *self.command]
         try:
             ended = subprocess.run(
                 launcher,
                 cwd=self.cwd,
-                env={**os.environ, **self.environment},
+                env={**own, **self.environment},
                 timeout=LAUNCH_WITHIN_S,
                 check=False,
                 start_new_session=True,

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -108,6 +109,17 @@ def test_a_detached_service_does_not_keep_its_starters_sockets(part, pace):
         part().execute({}, pace)
     with socket.create_server(address):  # would be in use if the service held it
         pass
+
+
+def test_a_service_is_not_told_what_is_withheld_from_it(part, pace, monkeypatch):
+    monkeypatch.setenv("STRIPE_API_KEY", "sk_test_1")
+    monkeypatch.setenv("S3_BUCKET", "pictures")
+    worker = part()
+    worker = type(worker)(**{**vars(worker), "withheld": frozenset({"STRIPE_API_KEY"})})
+    worker.execute(worker.prepare(), pace)
+    told = Path(f"/proc/{worker.pid()}/environ").read_text().split("\0")
+    assert "S3_BUCKET=pictures" in told
+    assert not [each for each in told if each.startswith("STRIPE_API_KEY=")]
 
 
 def test_a_worker_without_an_address_is_well_while_it_lives_and_may_stay(part, pace, tmp_path):

@@ -1,0 +1,85 @@
+"""A program that a step starts is given the secrets that it reads, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from extracted.auth.settings import Settings as Auth
+from extracted.email_worker.settings import Settings as EmailWorker
+from extracted.image.settings import Settings as Images
+from extracted.payment.settings import ReconcilerSettings as Reconciler
+from extracted.payment.settings import Settings as Payment
+from extracted.posts.settings import ConsumerSettings as Consumer
+from extracted.posts.settings import Settings as Posts
+from scripts import moved, stack, trust
+from scripts.processes import ROOT
+from strangler_proxy.config import load
+from strangler_proxy.steps.parts import StartProcess
+from strangler_proxy.steps.script import Site
+
+PORTS = stack.Ports(1, 2, 3, 4, 5, 6, 7, 8, 9)
+READERS: dict[str, Callable[[Mapping[str, str]], Any]] = {
+    "image": Images.from_environ,
+    "auth": Auth.from_environ,
+    "posts": Posts.from_environ,
+    "posts-consumer": Consumer.from_environ,
+    "payment": Payment.from_environ,
+    "payment-reconciler": Reconciler.from_environ,
+    "email-worker": EmailWorker.from_environ,
+}
+
+
+class Noting(dict[str, str]):
+    """An environment that notes what is asked for."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, StartProcess]:
+    for name, value in stack.environment(tmp_path, PORTS, stack.new_secrets()).items():
+        monkeypatch.setenv(name, value)
+    routes = tmp_path / "strangler.yaml"
+    stack.write_routes(ROOT / "strangler.yaml", routes, PORTS)
+    programs = moved.programs(Site(load(routes), routes, tmp_path / ".strangler"))
+    every = (part for of_one in programs.values() for part in of_one)
+    return {part.service: part for part in every if not part.service.endswith(moved.MOVER)}
+
+
+def test_every_program_that_the_steps_start_is_known(started: dict[str, StartProcess]) -> None:
+    assert set(started) == set(READERS)
+    for name, part in started.items():
+        assert part.withheld == trust.kept_from(name)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_program_starts_with_what_it_is_given_and_has_a_use_for_each_secret(
+    name: str, started: dict[str, StartProcess], tmp_path: Path
+) -> None:
+    made = stack.environment(tmp_path, PORTS, stack.new_secrets())
+    given = {key: text for key, text in made.items() if key not in trust.kept_from(name)}
+    environ = Noting({**given, **started[name].environment})
+    READERS[name](environ)
+    with_no_use = trust.GIVEN[name] - environ.asked - {"AWS_SESSION_TOKEN"}  # boto3 reads that one
+    assert with_no_use == set()
+    assert environ.asked & trust.kept_from(name) <= {"DATABASE_URL"}  # the email worker's other way
+
+
+def test_no_secret_of_the_site_is_forgotten(tmp_path: Path) -> None:
+    assert set(stack.new_secrets()) - trust.SECRETS == set()
+    addresses = {name for name in stack.environment(tmp_path, PORTS, {}) if "DATABASE" in name}
+    assert addresses <= trust.SECRETS

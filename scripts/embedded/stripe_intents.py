@@ -2,7 +2,7 @@
 
 Decides only: opens no socket, reads no clock, keeps nothing.
 Sources: https://docs.stripe.com/api/payment_intents, https://docs.stripe.com/api/errors and
-https://docs.stripe.com/testing#declined-payments.
+https://docs.stripe.com/error-codes.
 """
 
 import re
@@ -10,24 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.embedded.stripe_catalogue import (
+    AUTHENTICATING,
+    CURRENCIES,
+    DECLINES,
+    LEAST_AMOUNTS,
+    MAX_AMOUNT,
+    METHODS,
+    PROCESSING,
+    UNAUTHENTICATED,
+    Decline,
+)
 from scripts.embedded.stripe_ledger import Answer, JsonObject
 
-# decline code and message by the payment method that provokes it
-DECLINES = {
-    "pm_card_chargeDeclined": ("generic_decline", "Your card was declined."),
-    "pm_card_visa_chargeDeclined": ("generic_decline", "Your card was declined."),
-    "pm_card_chargeDeclinedInsufficientFunds": (
-        "insufficient_funds",
-        "Your card has insufficient funds.",
-    ),
-    "pm_card_visa_chargeDeclinedInsufficientFunds": (
-        "insufficient_funds",
-        "Your card has insufficient funds.",
-    ),
-}
-# accepted now, paid or not paid days later; here when `settle` says so
-PROCESSING = {"pm_usBankAccount_processing"}
-MAX_AMOUNT = 99_999_999  # Stripe: eight digits at most
 TERM = re.compile(r"metadata\['([^']+)'\]:'([^']*)'|created>(\d+)")
 
 
@@ -51,14 +46,34 @@ def refuse(params: Mapping[str, str]) -> Answer | None:
         if not params.get(name):
             message = f"Missing required param: {name}."
             return error(400, invalid, message, code="parameter_missing", param=name)
-    amount = params["amount"]
-    if not (amount.isascii() and amount.isdigit() and 1 <= int(amount) <= MAX_AMOUNT):
+    amount, currency = params["amount"], params["currency"].lower()
+    if not (amount.isascii() and amount.isdigit() and int(amount) >= 1):
         message = f"Invalid integer: {amount}"
         return error(400, invalid, message, code="parameter_invalid_integer", param="amount")
-    if not (len(params["currency"]) == 3 and params["currency"].isalpha()):
-        message = f"Invalid currency: {params['currency']}."
+    if currency not in CURRENCIES:
+        message = (
+            f"Invalid currency: {currency}. Stripe currently supports these currencies:"
+            f" {', '.join(sorted(CURRENCIES))}"
+        )
         return error(400, invalid, message, param="currency")
+    if wrong := _refuse_amount(int(amount), currency):
+        return wrong
     return _refuse_confirmation(params) if params.get("confirm") == "true" else None
+
+
+def _refuse_amount(amount: int, currency: str) -> Answer | None:
+    least = LEAST_AMOUNTS.get(currency, 1)
+    if least <= amount <= MAX_AMOUNT:
+        return None
+    small = amount < least
+    bound = f"at least {least}" if small else f"no more than {MAX_AMOUNT}"
+    return error(
+        400,
+        "invalid_request_error",
+        f"Amount must be {bound} in the smallest unit of {currency}",
+        code="amount_too_small" if small else "amount_too_large",
+        param="amount",
+    )
 
 
 def _refuse_confirmation(params: Mapping[str, str]) -> Answer | None:
@@ -71,7 +86,7 @@ def _refuse_confirmation(params: Mapping[str, str]) -> Answer | None:
             " it again, or confirm it again directly with a payment method or ConfirmationToken."
         )
         return error(400, invalid, message, code="payment_intent_unexpected_state")
-    if not method.startswith("pm_"):
+    if method not in METHODS:
         message = f"No such PaymentMethod: '{method}'"
         return error(400, invalid, message, code="resource_missing", param="payment_method")
     # Since API version 2023-08-16 every method of the dashboard is on unless the caller says
@@ -101,23 +116,30 @@ def create(params: Mapping[str, str], now: int, new_id: Callable[[str], str]) ->
     intent = _intent(params, now, new_id("pi_"), new_id("secret_"))
     if params.get("confirm") != "true":
         return Outcome([intent], Answer(200, intent))
+    method = params["payment_method"]
+    decline = DECLINES.get(method)
+    if method in AUTHENTICATING:
+        if "true" not in (params.get("error_on_requires_action"), params.get("off_session")):
+            intent |= {"status": "requires_action", "next_action": {"type": "use_stripe_sdk"}}
+            return Outcome([intent], Answer(200, intent))
+        decline = UNAUTHENTICATED  # nobody is there to authenticate
     charge = _charge(intent, now, new_id("ch_"))
     intent["latest_charge"] = charge["id"]
-    if params["payment_method"] in PROCESSING:
+    if decline is not None:
+        return _decline(intent, charge, decline)
+    if method in PROCESSING:
         charge |= {"paid": False, "status": "pending"}
         intent["status"] = "processing"
-        return Outcome([charge, intent], Answer(200, intent))
-    decline = DECLINES.get(params["payment_method"])
-    if decline is None:
+    else:
         intent["status"], intent["amount_received"] = "succeeded", intent["amount"]
-        return Outcome([charge, intent], Answer(200, intent))
-    return _decline(intent, charge, *decline)
+    return Outcome([charge, intent], Answer(200, intent))
 
 
 def settle(intent: JsonObject, charge: JsonObject, *, paid: bool) -> Outcome:
     """Bring an intent that is processing to its end, as a bank does it in its own time."""
     if not paid:
-        return _decline(intent, charge, "generic_decline", "The bank did not pay.")
+        bank = Decline("card_declined", "generic_decline", "The bank did not pay.")
+        return _decline(intent, charge, bank)
     charge |= {"paid": True, "status": "succeeded"}
     intent |= {"status": "succeeded", "amount_received": intent["amount"]}
     return Outcome([charge, intent], Answer(200, intent))
@@ -141,17 +163,18 @@ def matches(intent: JsonObject, query: str) -> bool:
     return True
 
 
-def _decline(intent: JsonObject, charge: JsonObject, decline: str, message: str) -> Outcome:
+def _decline(intent: JsonObject, charge: JsonObject, decline: Decline) -> Outcome:
     charge |= {"paid": False, "captured": False, "status": "failed"}
-    charge |= {"failure_code": "card_declined", "failure_message": message}
+    charge |= {"failure_code": decline.code, "failure_message": decline.message}
+    more = {"decline_code": decline.decline_code} if decline.decline_code else {}
     refusal = error(
         402,
         "card_error",
-        message,
-        code="card_declined",
-        decline_code=decline,
+        decline.message,
+        code=decline.code,
         charge=charge["id"],
-        doc_url="https://stripe.com/docs/error-codes/card-declined",
+        doc_url=f"https://stripe.com/docs/error-codes/{decline.code.replace('_', '-')}",
+        **more,
     )
     intent |= {"status": "requires_payment_method", "payment_method": None}
     intent["last_payment_error"] = dict(refusal.body["error"])

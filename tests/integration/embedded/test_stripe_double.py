@@ -31,9 +31,13 @@ def clients(double: Running, key: str = "sk_test_walk") -> Iterator[stripe.Strip
 
 
 def pay(
-    client: stripe.StripeClient, key: str, amount: int = 500, card: str = "pm_card_visa"
+    client: stripe.StripeClient,
+    key: str,
+    amount: int = 500,
+    card: str = "pm_card_visa",
+    **more: Any,
 ) -> Any:
-    intent = {"amount": amount, "currency": "eur", "payment_method": card, **CARD}
+    intent = {"amount": amount, "currency": "eur", "payment_method": card, **CARD, **more}
     return client.v1.payment_intents.create(intent, {"idempotency_key": key})
 
 
@@ -83,24 +87,67 @@ def test_keys_of_two_accounts_do_not_meet(client: stripe.StripeClient, double: R
 
 
 @pytest.mark.parametrize(
-    ("card", "decline"),
+    ("card", "code", "decline"),
     [
-        ("pm_card_chargeDeclined", "generic_decline"),
-        ("pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds"),
+        ("pm_card_chargeDeclined", "card_declined", "generic_decline"),
+        ("pm_card_chargeDeclinedInsufficientFunds", "card_declined", "insufficient_funds"),
+        ("pm_card_visa_chargeDeclinedLostCard", "card_declined", "lost_card"),
+        ("pm_card_chargeDeclinedExpiredCard", "expired_card", None),
     ],
 )
 def test_a_declined_card_is_a_402_with_its_code_and_stays_declined_under_its_key(
-    client: stripe.StripeClient, card: str, decline: str
+    client: stripe.StripeClient, card: str, code: str, decline: str | None
 ) -> None:
     for replayed in (None, "true"):
         with pytest.raises(stripe.CardError) as caught:
             pay(client, "no", card=card)
         assert caught.value.http_status == 402
-        assert caught.value.code == "card_declined"
-        assert caught.value.error.decline_code == decline
+        assert caught.value.code == code
+        assert getattr(caught.value.error, "decline_code", None) == decline
         assert caught.value.headers.get("Idempotent-Replayed") == replayed
     (charge,) = charges(client)
     assert (charge.paid, charge.status) == (False, "failed")
+
+
+@pytest.mark.parametrize("nobody", [{"error_on_requires_action": True}, {"off_session": True}])
+def test_a_card_that_asks_for_a_person_is_declined_where_nobody_is(
+    client: stripe.StripeClient, nobody: dict[str, bool]
+) -> None:
+    card = "pm_card_authenticationRequired"
+    with pytest.raises(stripe.CardError) as caught:
+        pay(client, "alone", card=card, **nobody)
+    assert (caught.value.http_status, caught.value.code) == (402, "authentication_required")
+    intent = client.v1.payment_intents.retrieve(caught.value.error.payment_intent.id)
+    assert intent.status == "requires_payment_method"
+    assert not any(charge.paid for charge in charges(client))
+
+
+def test_a_card_that_asks_for_a_person_waits_for_one(client: stripe.StripeClient) -> None:
+    intent = pay(client, "here", card="pm_card_threeDSecure2Required")
+    assert intent.status == "requires_action"
+    assert intent.next_action.type == "use_stripe_sdk"
+    assert charges(client) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "param"),
+    [
+        ({"card": "pm_nope"}, "resource_missing", "payment_method"),
+        ({"currency": "xyz"}, None, "currency"),
+        ({"amount": 49, "currency": "usd"}, "amount_too_small", "amount"),
+        ({"amount": 49, "currency": "jpy"}, "amount_too_small", "amount"),
+        ({"amount": 100_000_000}, "amount_too_large", "amount"),
+    ],
+)
+def test_what_stripe_does_not_know_or_take_is_a_400(
+    client: stripe.StripeClient, change: dict[str, Any], code: str | None, param: str
+) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        pay(client, "odd", **change)
+    found = (caught.value.http_status, caught.value.code, caught.value.param)
+    assert found == (400, code, param)
+    assert charges(client) == []
+    assert pay(client, "even", amount=50, currency="jpy").amount == 50
 
 
 def test_parameters_that_fail_validation_do_not_use_up_the_key(
@@ -115,7 +162,7 @@ def test_parameters_that_fail_validation_do_not_use_up_the_key(
 def test_a_confirmation_that_may_redirect_needs_a_return_url(client: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError, match="return_url"):
         client.v1.payment_intents.create(
-            {"amount": 5, "currency": "eur", "payment_method": "pm_card_visa", "confirm": True}
+            {"amount": 500, "currency": "eur", "payment_method": "pm_card_visa", "confirm": True}
         )
 
 
@@ -205,7 +252,7 @@ def test_a_bank_payment_is_processing_until_it_is_told_how_it_ended(
 def test_intents_are_found_by_their_metadata_and_age(client: stripe.StripeClient) -> None:
     intents = [
         client.v1.payment_intents.create(
-            {"amount": 5, "currency": "eur", "metadata": {"payment_id": number}}
+            {"amount": 500, "currency": "eur", "metadata": {"payment_id": number}}
         )
         for number in ("7", "77")
     ]

@@ -87,7 +87,7 @@ def test_an_untouched_blog_has_no_findings_and_each_tampering_is_found_where_it_
     sorted((blog.folder / "mail").glob("*.eml"))[0].unlink()
     assert ("lost", "mail") in blog.findings()
 
-    order = {"amount": 5, "currency": "eur", "confirm": "true", "payment_method": "pm_card_visa"}
+    order = {"amount": 500, "currency": "eur", "confirm": "true", "payment_method": "pm_card_visa"}
     requests.post(
         f"{blog.environ['STRIPE_API_BASE']}/v1/payment_intents",
         data={**order, "payment_method_types[]": "card", "metadata[payment_id]": "1"},

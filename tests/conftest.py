@@ -1,4 +1,4 @@
-"""What many tests stand on: an S3 server and the three databases."""
+"""What many tests stand on: an S3 server, the three databases, patience."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from dataclasses import dataclass
 
 import boto3
 import pytest
+from hypothesis import HealthCheck, settings
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 from tests.services import scratch_database
+
+# How long an example takes says how busy the machine is, and nothing of what is tested. With CI
+# set, Hypothesis draws the same examples each time.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from flask import Flask
 
 from extracted.auth import routes
+from extracted.auth.counting import Counts
 from extracted.auth.issuing import Issuer
 from extracted.auth.keyfolder import KeyFolder
 from extracted.auth.keyring import Lives
@@ -15,7 +16,7 @@ from extracted.auth.models import OUTBOX
 from extracted.auth.passwords import Passwords
 from extracted.auth.repository import SqlUsers
 from extracted.auth.settings import Settings
-from extracted.auth.throttling import LoginThrottle
+from extracted.auth.throttling import LoginThrottle, RegisterThrottle
 from extracted.chassis import draining, errors, health, logs
 from extracted.chassis.clock import Clock, utc_now
 from extracted.chassis.database import Database
@@ -45,12 +46,17 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     issuer = Issuer(KeyFolder(settings.signing_keys), lives, clock)
     database = Database(settings.database_url)
     relay = Relay(SqlOutbox(database.engine, OUTBOX), open_broker(settings.broker_url).publisher())
+    counts = Counts(settings.rate_limit_url)
     parts = routes.Parts(
         users=SqlUsers(database.sessions, Outbox(OUTBOX, relay.wake)),
         passwords=Passwords(settings.bcrypt_rounds),
-        limit=LoginThrottle(
-            settings.login_limit, settings.login_account_limit, settings.rate_limit_url
+        logins=LoginThrottle(
+            counts,
+            on_account=settings.login_limit,
+            of_client=settings.login_client_limit,
+            of_account=settings.login_account_limit,
         ),
+        registrations=RegisterThrottle(counts, settings.register_limit),
         issuer=issuer,
         tokens=TokenVerifier(settings.jwt_secret, issuer),
         trusted=settings.trusted_proxy,

@@ -11,7 +11,7 @@ from extracted.auth import service
 from extracted.auth.clients import Network, client_address
 from extracted.auth.issuing import Issuer
 from extracted.auth.passwords import MAX_BYTES
-from extracted.auth.service import LoginLimit, PasswordHashes, User, Users
+from extracted.auth.service import LoginLimit, PasswordHashes, RegisterLimit, User, Users
 from extracted.chassis.clock import Clock, rfc3339
 from extracted.chassis.errors import Refusal, answer, not_found
 from extracted.chassis.inputs import Fields, json_fields, row_id
@@ -27,7 +27,8 @@ class Parts:
 
     users: Users
     passwords: PasswordHashes
-    limit: LoginLimit
+    logins: LoginLimit
+    registrations: RegisterLimit
     issuer: Issuer
     tokens: TokenVerifier
     trusted: Sequence[Network]
@@ -46,7 +47,14 @@ def blueprint(parts: Parts) -> Blueprint:
         password = _new_password(fields)
         fields.check()
         user = service.register(
-            users, passwords, parts.clock, email=email, password=password, name=name
+            users,
+            passwords,
+            parts.registrations,
+            parts.clock,
+            email=email,
+            password=password,
+            name=name,
+            client=_client(parts.trusted),
         )
         return jsonify(
             id=user.id, email=user.email, name=user.name, created_at=rfc3339(user.created_at)
@@ -60,7 +68,7 @@ def blueprint(parts: Parts) -> Blueprint:
         fields.check()
         client = _client(parts.trusted)
         user = service.log_in(
-            users, passwords, parts.limit, email=email, password=password, client=client
+            users, passwords, parts.logins, email=email, password=password, client=client
         )
         token, expires = parts.issuer.issue(user)
         return jsonify(
@@ -115,10 +123,18 @@ def _refusals(routes: Blueprint) -> None:
         return answer(not_found("user"))
 
     @routes.errorhandler(service.TooManyLoginsError)
-    def too_many(error: service.TooManyLoginsError) -> Response:
-        message = f"Too many tries to log in; try again in {error.retry_after_s} seconds."
-        headers = {"Retry-After": str(error.retry_after_s)}
-        return answer(Refusal(429, "too_many_logins", message, headers=headers))
+    def too_many_logins(error: service.TooManyLoginsError) -> Response:
+        return answer(_too_many("logins", "log in", error))
+
+    @routes.errorhandler(service.TooManyRegistrationsError)
+    def too_many_registrations(error: service.TooManyRegistrationsError) -> Response:
+        return answer(_too_many("registrations", "register", error))
+
+
+def _too_many(what: str, to_do: str, error: service.TooManyTriesError) -> Refusal:
+    message = f"Too many tries to {to_do}; try again in {error.retry_after_s} seconds."
+    headers = {"Retry-After": str(error.retry_after_s)}
+    return Refusal(429, f"too_many_{what}", message, headers=headers)
 
 
 def _client(trusted: Sequence[Network]) -> str:

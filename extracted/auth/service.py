@@ -24,12 +24,20 @@ class NoSuchUserError(Exception):
     """No user has this id."""
 
 
-class TooManyLoginsError(Exception):
-    """There were too many tries to log in; the next one may be made after `retry_after_s`."""
+class TooManyTriesError(Exception):
+    """There were too many; the next one may be made after `retry_after_s`."""
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"too many tries to log in; again in {retry_after_s} s")
+        super().__init__(f"too many tries; again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
+
+
+class TooManyLoginsError(TooManyTriesError):
+    """There were too many tries to log in to an account, or from an address."""
+
+
+class TooManyRegistrationsError(TooManyTriesError):
+    """There were too many tries to register from an address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +93,8 @@ class PasswordHashes(Protocol):
 
 
 class LoginLimit(Protocol):
-    """Bounds how often it is tried to log in to an account, whether or not there is one."""
+    """Bounds how often it is tried to log in: to an account, whether or not there is one, and from
+    a client, to whatever accounts."""
 
     def admit(self, email: str, client: str) -> None:
         """Count a try from this address of a client. Raises TooManyLoginsError."""
@@ -96,10 +105,31 @@ class LoginLimit(Protocol):
         ...
 
 
+class RegisterLimit(Protocol):
+    """Bounds how often it is tried to register: each try costs a hash, and tells of an address
+    whether there is an account."""
+
+    def admit(self, client: str) -> None:
+        """Count a try of a client. Raises TooManyRegistrationsError."""
+        ...
+
+
 def register(
-    users: Users, passwords: PasswordHashes, clock: Clock, *, email: str, password: str, name: str
+    users: Users,
+    passwords: PasswordHashes,
+    limit: RegisterLimit,
+    clock: Clock,
+    *,
+    email: str,
+    password: str,
+    name: str,
+    client: str,
 ) -> User:
-    """Keep a new user and tell of them. Raises EmailTakenError."""
+    """Keep a new user and tell of them; `client` is the network address that asks.
+
+    Raises EmailTakenError, and TooManyRegistrationsError before anything is done.
+    """
+    limit.admit(client)
     hashed = passwords.hash(password)
     account = Account(email=email, name=name, password_hash=hashed, created_at=clock())
     return users.add(account, _registered)

@@ -17,7 +17,9 @@ from extracted.chassis.settings import Environment, secret, whole
 
 DAY_S = 86400
 LOGIN_LIMIT = limits.parse("10/minute")
+LOGIN_CLIENT_LIMIT = limits.parse("100/minute")
 LOGIN_ACCOUNT_LIMIT = limits.parse("60/minute")
+REGISTER_LIMIT = limits.parse("60/minute")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,8 @@ class Settings:
 
     `jwt_secret` is the monolith's: with it, the tokens that it has signed are accepted too.
     `signing_delay_s` is how long a new key is published before it signs. `login_limit` is for one
-    account from one client, `login_account_limit` for one account from all of them.
+    account from one client, `login_client_limit` for all accounts from one client,
+    `login_account_limit` for one account from all clients; `register_limit` is for one client.
     """
 
     database_url: str
@@ -37,7 +40,9 @@ class Settings:
     signing_delay_s: int = 120
     bcrypt_rounds: int = 12
     login_limit: RateLimitItem = LOGIN_LIMIT
+    login_client_limit: RateLimitItem = LOGIN_CLIENT_LIMIT
     login_account_limit: RateLimitItem = LOGIN_ACCOUNT_LIMIT
+    register_limit: RateLimitItem = REGISTER_LIMIT
     rate_limit_url: str | None = None
     trusted_proxy: tuple[Network, ...] = ()
 
@@ -54,8 +59,10 @@ class Settings:
             token_ttl_s=read("TOKEN_TTL_S", whole(60, 365 * DAY_S), str(DAY_S)),
             signing_delay_s=read("SIGNING_DELAY_S", whole(10, DAY_S), "120"),
             bcrypt_rounds=read("BCRYPT_ROUNDS", whole(4, 16), "12"),
-            login_limit=read("LOGIN_LIMIT", _rate, "10/minute"),
-            login_account_limit=read("LOGIN_ACCOUNT_LIMIT", _rate, "60/minute"),
+            login_limit=read("LOGIN_LIMIT", _rate, str(LOGIN_LIMIT)),
+            login_client_limit=read("LOGIN_CLIENT_LIMIT", _rate, str(LOGIN_CLIENT_LIMIT)),
+            login_account_limit=read("LOGIN_ACCOUNT_LIMIT", _rate, str(LOGIN_ACCOUNT_LIMIT)),
+            register_limit=read("REGISTER_LIMIT", _rate, str(REGISTER_LIMIT)),
             rate_limit_url=environment.optional("RATE_LIMIT_URL", _redis_url),
             trusted_proxy=environment.optional("TRUSTED_PROXY", networks) or (),
         )
@@ -69,7 +76,7 @@ def _rate(text: str) -> RateLimitItem:
     except ValueError:
         raise ValueError(f"is {text!r}; write a rate such as 10/minute") from None
     if rate.amount < 1:
-        raise ValueError(f"is {text!r}; nobody could log in")
+        raise ValueError(f"is {text!r}; nobody could get in")
     return rate
 
 

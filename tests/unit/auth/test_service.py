@@ -13,6 +13,7 @@ from extracted.auth.service import (
     EmailTakenError,
     NoSuchUserError,
     TooManyLoginsError,
+    TooManyRegistrationsError,
     User,
 )
 from extracted.chassis.events.payloads import Person, UserRegistered, UserRenamed
@@ -50,14 +51,35 @@ class Gate:
 
 
 @dataclass
+class Door:
+    """Lets people register until told not to."""
+
+    shut: bool = False
+    told: list[str] = field(default_factory=list)
+
+    def admit(self, client: str) -> None:
+        self.told.append(client)
+        if self.shut:
+            raise TooManyRegistrationsError(7)
+
+
+@dataclass
 class Desk:
     users: UsersInMemory = field(default_factory=UsersInMemory)
     hashes: PlainHashes = field(default_factory=PlainHashes)
     gate: Gate = field(default_factory=Gate)
+    door: Door = field(default_factory=Door)
 
     def register(self, email: str = "a@b.c") -> User:
         return service.register(
-            self.users, self.hashes, lambda: NOON, email=email, password="secret", name="Ann"
+            self.users,
+            self.hashes,
+            self.door,
+            lambda: NOON,
+            email=email,
+            password="secret",
+            name="Ann",
+            client="192.0.2.7",
         )
 
     def log_in(self, email: str = "a@b.c", password: str = "secret") -> User:
@@ -78,6 +100,14 @@ def test_who_registers_is_told_of_as_a_person_who_can_be_written_to(desk: Desk) 
     assert event.payload == UserRegistered(user=Person(id=user.id, name="Ann", email="a@b.c"))
     with pytest.raises(EmailTakenError):
         desk.register()
+
+
+def test_who_registers_past_the_limit_is_refused_before_anything_is_done(desk: Desk) -> None:
+    desk.door.shut = True
+    with pytest.raises(TooManyRegistrationsError):
+        desk.register()
+    assert desk.door.told == ["192.0.2.7"]
+    assert desk.users.told == []
 
 
 def test_a_new_name_is_told_of(desk: Desk) -> None:

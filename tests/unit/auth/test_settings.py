@@ -45,6 +45,8 @@ def test_what_has_no_default_is_asked_for_and_no_secret_has_one() -> None:
         ("LOGIN_LIMIT", "10/minute; 100/hour"),
         ("LOGIN_LIMIT", "0/minute"),
         ("LOGIN_ACCOUNT_LIMIT", "10"),
+        ("LOGIN_CLIENT_LIMIT", "-1/minute"),
+        ("REGISTER_LIMIT", "0/hour"),
         ("RATE_LIMIT_URL", "memcached://x"),
         ("TRUSTED_PROXY", "proxy"),
     ],

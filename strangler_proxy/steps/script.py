@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -234,9 +235,9 @@ def _parser(script: Script) -> argparse.ArgumentParser:
     parser.add_argument(
         "-c",
         "--config",
-        default="strangler.yaml",
+        default=os.environ.get("STRANGLER_CONFIG") or "strangler.yaml",
         metavar="FILE",
-        help="the proxy's configuration (default: strangler.yaml)",
+        help="the proxy's configuration (default: $STRANGLER_CONFIG, or else strangler.yaml)",
     )
     parser.add_argument(
         "--run-dir",

@@ -79,6 +79,14 @@ def test_a_step_without_a_way_back_can_be_executed_and_refuses_its_undo_at_once(
     assert site.run(script, "--execute")[0] == 0
 
 
+def test_the_environment_says_of_which_site_the_step_is(
+    site: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRANGLER_CONFIG", str(site.config))
+    assert main(NOTES, ["--execute"]) == 0
+    assert site.ledger.exists()
+
+
 def test_a_step_out_of_turn_is_refused_with_nothing_done(site: Runs) -> None:
     later = replace(NOTES, name="later", order=Order(before=("notes",)))
     notes = replace(NOTES, order=Order(needed_by=("later",)))

@@ -24,7 +24,7 @@ Carve services out of it, in a shell with the site's environment:
 
     set -a; . {env}; set +a
     scripts/step_1_image.py                 prints the plan; --execute, --status and --undo act
-    scripts/step_2_auth.py                  then step_3_posts.py, step_4_payment.py, step_5_retire.py
+    scripts/step_2_auth.py                  then step_3_posts, step_4_payment, step_5_retire
 """
 STAND_INS = {
     "object_store": ("S3", "objects in {folder}/objects"),

@@ -19,7 +19,6 @@ from strangler_proxy.steps.pace import RealPace
 from strangler_proxy.steps.parts import StartProcess
 from strangler_proxy.steps.script import Script, Site, ledger_of
 from strangler_proxy.steps.state import fold
-from strangler_proxy.steps.step import Pace
 
 SCRIPTS = (step_1_image.SCRIPT, step_2_auth.SCRIPT, step_3_posts.SCRIPT, step_4_payment.SCRIPT)
 CARRIED = (Phase.CAPTURE, Phase.COPY, Phase.TAIL)
@@ -125,11 +124,16 @@ def programs(site: Site) -> dict[str, list[StartProcess]]:
     return {script.name: list(_parts(site, script)) for script in SCRIPTS}
 
 
-def start(part: StartProcess, pace: Pace | None = None) -> bool:
+def well(part: StartProcess) -> bool:
+    """Whether it answers or lives, whoever has started it."""
+    return part.health() is None if part.health else part.pid() is not None
+
+
+def start(part: StartProcess) -> bool:
     """Start it unless it is well already; False when that was so. Raises PartFailed."""
-    if part.health() is None if part.health else part.pid() is not None:
+    if well(part):
         return False
-    part.execute({}, pace or RealPace())
+    part.execute({}, RealPace())
     return True
 
 

@@ -113,14 +113,25 @@ class Keeper:
             self._care[name] = tried(care, self.clock())
 
     def _start(self, part: StartProcess, care: Care) -> None:
-        try:
-            if moved.start(part, self.pace):
-                self.say(f"{part.service} runs again")
-                self._doubted[part.service] = part
-            elif care.tries == 0:
+        if moved.well(part):
+            if care.tries == 0 and part.pid() is None:
                 self.say(f"{part.service} answers, but not from here: it is left alone")
+            return
+        if not self._wanted(part.service):
+            return  # a step has begun while this was asked, or while another was started
+        self._doubted[part.service] = part
+        try:
+            part.execute({}, self.pace)
+            self.say(f"{part.service} runs again")
         except PartFailed as failed:
             self.say(f"up: {failed}; tried again in {pause_s(care.tries + 1):g} s")
+
+    def _wanted(self, name: str) -> bool:
+        try:
+            view = self.look()
+        except UNREADABLE:
+            return False
+        return name not in view.in_hand and any(part.service == name for part in view.needed)
 
     def _stop_doubted(self, needed: dict[str, StartProcess], in_hand: frozenset[str]) -> None:
         """Stop what was started in the very moment when a step's undo made it needless."""

@@ -70,6 +70,9 @@ def _run(site: Site, fleet: Fleet, plan: "_Plan", *, detach: bool, say: Say) -> 
         say(f"\nup: {failed}")
         _stop(site, fleet, say)
         return FAILED
+    except Exception:
+        _stop(site, fleet, say)
+        raise
     return DONE
 
 

@@ -156,6 +156,36 @@ def test_a_program_that_cannot_be_started_is_told_and_tried_again(scene: Scene) 
     assert scene.said[-1] == "worker runs again"
 
 
+def test_a_step_that_begins_while_a_program_is_asked_how_it_is_keeps_it_from_being_started(
+    scene: Scene,
+) -> None:
+    def asked() -> str:
+        scene.view = lambda: scene.seen(in_hand=True)
+        return "does not answer"
+
+    scene.part = StartProcess("worker", SLEEPS, scene.folder, asked, scene.folder)
+    for _ in range(3):
+        scene.tick(10)
+    assert len(scene.said) == 1
+    assert scene.part.pid() is None
+
+
+def test_a_step_that_begins_while_one_is_started_keeps_the_next_from_being_started(
+    scene: Scene,
+) -> None:
+    other = StartProcess("other", SLEEPS, scene.folder, None, scene.folder)
+
+    def view() -> View:
+        begun = scene.part.pid() is not None
+        return View((scene.part, other), frozenset({"other"} if begun else ()))
+
+    scene.view = view
+    for _ in range(4):
+        scene.tick(10)
+    assert scene.part.pid() is not None
+    assert other.pid() is None
+
+
 def test_who_answers_from_elsewhere_is_left_alone_and_told_once(scene: Scene) -> None:
     scene.part = StartProcess("worker", SLEEPS, scene.folder, lambda: None, scene.folder)
     for _ in range(9):

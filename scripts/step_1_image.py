@@ -33,8 +33,9 @@ PAGE, MOST_PAGES = 50, 40
 EXAMPLES = """\
   scripts/step_1_image.py                       the plan
   scripts/step_1_image.py --execute             run it; thresholds for live traffic, a day's soak
-  scripts/step_1_image.py --execute --watch-s 5 --min-requests 40 --min-uploads 2 \\
-      --extra-errors 10% --p99-floor-s 1 --soak-s 10    the same in a minute, for a rehearsal
+  scripts/step_1_image.py --execute --percents 50 --watch-s 5 --patience-s 120 --samples 12 \\
+      --min-requests 40 --min-uploads 2 --extra-errors 10% --p99-floor-s 2 --soak-s 5
+                                                a rehearsal, with scripts/traffic in a second shell
   scripts/step_1_image.py --status              where it stands
   scripts/step_1_image.py --undo                everything back to the monolith"""
 

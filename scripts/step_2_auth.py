@@ -19,8 +19,9 @@ NOBODY = "/users/2000000000"
 EXAMPLES = """\
   scripts/step_2_auth.py                        the plan
   scripts/step_2_auth.py --execute              run it; thresholds for live traffic, a day's soak
-  scripts/step_2_auth.py --execute --watch-s 5 --min-requests 20 --min-writes 1 --samples 5 \\
-      --extra-errors 10% --p99-floor-s 1 --soak-s 10    the same in a minute, for a rehearsal
+  scripts/step_2_auth.py --execute --percents 50 --watch-s 5 --patience-s 120 --samples 3 \\
+      --min-requests 10 --min-writes 1 --extra-errors 25% --p99-floor-s 5 --soak-s 5
+                                                a rehearsal, with scripts/traffic in a second shell
   scripts/step_2_auth.py --status               where it stands
   scripts/step_2_auth.py --undo                 everything back to the monolith, new users too"""
 

@@ -26,8 +26,9 @@ NEWEST = 10  # may be changed at the very moment when they are compared
 EXAMPLES = """\
   scripts/step_3_posts.py                       the plan
   scripts/step_3_posts.py --execute             run it; thresholds for live traffic, a day's soak
-  scripts/step_3_posts.py --execute --watch-s 5 --min-requests 40 --min-writes 1 --samples 12 \\
-      --extra-errors 10% --p99-floor-s 1 --soak-s 10    the same in a minute, for a rehearsal
+  scripts/step_3_posts.py --execute --percents 50 --watch-s 5 --patience-s 120 --samples 12 \\
+      --min-requests 10 --min-writes 1 --extra-errors 25% --p99-floor-s 5 --soak-s 5
+                                                a rehearsal, with scripts/traffic in a second shell
   scripts/step_3_posts.py --status              where it stands
   scripts/step_3_posts.py --undo                everything back to the monolith, new posts too"""
 

@@ -19,8 +19,9 @@ REFUSED = ("/payments", "/payments?page=2", "/payments/1", "/payments/2000000000
 EXAMPLES = """\
   scripts/step_4_payment.py                     the plan
   scripts/step_4_payment.py --execute           run it; thresholds for live traffic, a day's soak
-  scripts/step_4_payment.py --execute --watch-s 5 --min-writes 1 --samples 3 \\
-      --extra-errors 10% --p99-floor-s 1 --soak-s 10    the same in a minute, for a rehearsal
+  scripts/step_4_payment.py --execute --watch-s 5 --patience-s 120 --samples 3 \\
+      --min-writes 1 --extra-errors 25% --p99-floor-s 5 --soak-s 5
+                                                a rehearsal, with scripts/traffic in a second shell
   scripts/step_4_payment.py --status            where it stands
   scripts/step_4_payment.py --undo              everything back to the monolith, new payments too"""
 

@@ -30,7 +30,8 @@ WEEK_S, SENDING_S = 7 * 24 * 3600.0, 60.0
 EXAMPLES = """\
   scripts/step_5_retire.py                      the plan: what is proved, and what goes for good
   scripts/step_5_retire.py --execute            watch for a week, then leave the old tables behind
-  scripts/step_5_retire.py --execute --watch-s 10 --min-requests 50    for a rehearsal
+  scripts/step_5_retire.py --execute --watch-s 10 --patience-s 120 --min-requests 50
+                                                a rehearsal, with scripts/traffic in a second shell
   scripts/step_5_retire.py --status             where it stands; once done, what can be deleted
 
 --undo leads back until the first of the moves is retired. From then on it is refused with exit code

@@ -6,12 +6,12 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
-from click import get_current_context
 
 from strangler_proxy.cli.app import BAD_CONFIG, FAILED, app, stop
 from strangler_proxy.cli.data.options import LedgersPath
@@ -83,17 +83,21 @@ def ends_of(move: "Move") -> "Ends":
         raise Usage(*refused.sentences) from refused
 
 
+# Not in the command's context: Typer may bring a Click of its own, which Click's own calls miss.
+_LEDGERS: ContextVar[Path | None] = ContextVar("ledgers", default=None)
+
+
 @data.callback()
-def remember(context: typer.Context, ledgers: LedgersPath = None) -> None:
+def remember(ledgers: LedgersPath = None) -> None:
     """Move a capability's data into its own database, while it is being written."""
-    context.obj = ledgers.resolve() if ledgers else None
+    _LEDGERS.set(ledgers.resolve() if ledgers else None)
 
 
 def ledger_of(moves: Path, name: str) -> Path:
     """Where the move's ledger is, as the command line that runs says."""
     from strangler_proxy.handover.ledger import ledger_path
 
-    return ledger_path(moves, name, get_current_context().obj)
+    return ledger_path(moves, name, _LEDGERS.get())
 
 
 def confirm(question: str) -> None:

@@ -31,5 +31,6 @@ def test_a_rehearsal_is_understood_and_waits_for_minutes_and_not_for_hours(
     assert options.watch_s <= 10
     assert options.patience_s <= 120
     assert getattr(options, "soak_s", 0) <= 10
-    # At a small share too few of the traffic's callers come in a few seconds.
-    assert getattr(options, "percents", (50,))[0] >= 25
+    if step.name in {"image", "auth", "posts"}:  # the others have no canary
+        # At a small share too few of the traffic's callers come in a few seconds.
+        assert options.percents[0] >= 25

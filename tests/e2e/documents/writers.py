@@ -78,7 +78,9 @@ class Blog:
     def read(self, person: Person) -> None:
         """A page of posts, where what has settled is to bear its author's name; one post whole."""
         settled = time.monotonic() - SETTLED_S
-        known = {key: each.author.name for key, each in self.posts.items() if each.at < settled}
+        known = {
+            key: each.author.name for key, each in self.posts.copy().items() if each.at < settled
+        }
         for post in self.ask(person.session, "GET", "/posts?per_page=100", 200)["posts"]:
             told = post["author"]["name"]
             assert known.get(post["id"], told) == told, f"post {post['id']} is by {told!r}"

@@ -34,9 +34,7 @@ def retire(moves: Path, folder: Path | None) -> None:
 
 def phase(moves: Path, *options: str) -> str:
     command = ("status", "notes", "-m", str(moves), "--json")
-    told = CliRunner().invoke(
-        app, ["data", *options, "status", "notes", "-m", str(moves), "--json"]
-    )
+    told = CliRunner().invoke(app, ["data", *options, *command])
     return json.loads(told.stdout)["phase"]
 
 

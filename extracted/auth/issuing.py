@@ -24,10 +24,13 @@ class Issuer:
         self._lives = lives
         self._clock = clock
 
-    def issue(self, user: User) -> tuple[str, datetime]:
-        """A token for the user, and the moment it ends."""
-        moment = self._clock()
-        now = moment.replace(microsecond=0)
+    def issue(self, user: User, read_at: datetime) -> tuple[str, datetime]:
+        """A token for the user, and the moment it ends; `read_at` is from before the user was read.
+
+        That is when it was made, as whoever keeps copies of names has it: a password takes its time
+        to be checked, and a token must not seem to know better than a rename meanwhile.
+        """
+        now = read_at.replace(microsecond=0)
         expires = now + self._lives.ttl
         claims = {
             "sub": str(user.id),
@@ -36,7 +39,7 @@ class Issuer:
             "iat": now,
             "exp": expires,
         }
-        key = signer(self._folder.current(), self._lives, moment)
+        key = signer(self._folder.current(), self._lives, read_at)
         return jwt.encode(claims, key.private, "EdDSA", headers={"kid": key.kid}), expires
 
     def jwks(self) -> dict[str, Any]:

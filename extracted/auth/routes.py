@@ -66,11 +66,11 @@ def blueprint(parts: Parts) -> Blueprint:
         email = fields.text("email", most=254, strip=True).lower()
         password = fields.text("password", most=4096)
         fields.check()
-        client = _client(parts.trusted)
+        client, began = _client(parts.trusted), parts.clock()
         user = service.log_in(
             users, passwords, parts.logins, email=email, password=password, client=client
         )
-        token, expires = parts.issuer.issue(user)
+        token, expires = parts.issuer.issue(user, began)
         return jsonify(
             token=token,
             expires_at=rfc3339(expires),

@@ -27,6 +27,11 @@ from extracted.chassis.relaying import Relay
 from extracted.chassis.tokens import TokenVerifier
 
 
+def check(settings: Settings) -> None:
+    """See that there is a key to sign with. Raises KeyFolderError, which says how to make one."""
+    KeyFolder(settings.signing_keys)
+
+
 def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flask:
     """Build the service; without settings, from the environment.
 

@@ -36,24 +36,28 @@ class KeyFolderError(ValueError):
 class KeyFolder:
     """The keys at a place, read again whenever its files are others than before.
 
-    What cannot be used changes nothing: the keys that were there before go on. `path` is a folder,
-    or the file of a single key. Raises KeyFolderError at first.
+    What cannot be used changes nothing: the keys that were there before go on. It is tried again
+    each time, as what is wrong may be mended without a trace in the files. `path` is a folder, or
+    the file of a single key. Raises KeyFolderError at first.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen = _state(path)
         self._keys = load(path)
+        self._told = ""
 
     def current(self) -> tuple[SigningKey, ...]:
         """The keys as they are now; at least one."""
         try:
             state = _state(self._path)
             if state != self._seen:
-                self._seen = state  # before the keys: what comes in between is seen next time
-                self._keys = load(self._path)
+                # The state is from before the keys: what comes in between is seen next time.
+                self._keys, self._seen, self._told = load(self._path), state, ""
         except (KeyFolderError, OSError) as error:
-            log.warning("Signing keys stay as they were: %s", error)
+            if str(error) != self._told:
+                self._told = str(error)
+                log.warning("Signing keys stay as they were: %s", error)
         return self._keys
 
 

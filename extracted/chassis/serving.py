@@ -14,16 +14,18 @@ MOST = 1000
 
 
 def served(environ: Mapping[str, str], service: str, default_bind: str) -> dict[str, Any]:
-    """`gunicorn_settings` for extracted/<service>, if the service's own settings are right too.
+    """`gunicorn_settings` for extracted/<service>, if the service's own settings are right too, and
+    its application's `check` of them, where it has one, raises no ValueError.
 
     Otherwise the process ends with status 2, having told every fault: in gunicorn's master, before
     there is a worker. For this the master imports the application, which opens nothing; so new code
     comes by SIGUSR2 or a new start, and never in part by SIGHUP.
     """
-    import_module(f"extracted.{service}.app")
+    app = import_module(f"extracted.{service}.app")
     own = import_module(f"extracted.{service}.settings").Settings
     problems = _problems(lambda: gunicorn_settings(environ, service, default_bind))
-    problems += _problems(lambda: own.from_environ(environ))
+    check = getattr(app, "check", lambda _settings: None)
+    problems += _problems(lambda: check(own.from_environ(environ)))
     if problems:
         print(SettingsError(service, problems), file=sys.stderr)  # noqa: T201 (there is no log yet)
         raise SystemExit(2)
@@ -35,6 +37,8 @@ def _problems(read: Callable[[], object]) -> list[str]:
         read()
     except SettingsError as error:
         return error.problems
+    except ValueError as error:
+        return [str(error)]
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,3 +89,19 @@ def test_what_cannot_be_used_changes_nothing_and_is_told_once(
     assert [key.kid for key in folder.current()] == [first.kid]
     second = make(tmp_path, NOON)
     assert [key.kid for key in folder.current()] == [second.kid]
+
+
+def test_a_key_that_could_not_be_read_is_taken_up_once_it_can(tmp_path: Path) -> None:
+    """Its owner or its mode may be mended, or the process have files to spare again: no file's
+    name, inode or time is another then."""
+    make(tmp_path / "other", NOON)
+    (other,) = (tmp_path / "other").glob("*.pem")
+    first = make(tmp_path, NOON)
+    folder = KeyFolder(tmp_path)
+    added = tmp_path / other.name
+    added.write_text("not yet")
+    written = added.stat()
+    assert [key.kid for key in folder.current()] == [first.kid]
+    added.write_bytes(other.read_bytes())
+    os.utime(added, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert {key.kid for key in folder.current()} == {first.kid, other.stem}

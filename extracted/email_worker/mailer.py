@@ -73,11 +73,10 @@ class Mailer:
         try:
             yield
         except smtplib.SMTPResponseException as error:
-            raise refusal(server, stage, error.smtp_code, _bytes(error.smtp_error)) from error
-        except (OSError, smtplib.SMTPException) as error:
+            said = error.smtp_error
+            if isinstance(said, str):  # by smtplib: what the server said could not be read
+                raise silence(server, stage, said) from error
+            raise refusal(server, stage, error.smtp_code, said) from error
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            # ValueError is of a host's name or a password that cannot be sent: of no single mail.
             raise silence(server, stage, str(error) or type(error).__name__) from error
-
-
-def _bytes(said: bytes | str) -> bytes:
-    # What a server said is bytes; what smtplib says in its place is not.
-    return said if isinstance(said, bytes) else said.encode()

@@ -79,14 +79,11 @@ def smtp_server(text: str) -> SmtpServer:
         raise ValueError(
             "asks for TLS twice: smtps:// begins with it, and ?starttls=1 is for smtp://"
         )
-    return SmtpServer(
-        parts.hostname,
-        port or (465 if tls else 25),
-        tls,
-        bool(options),
-        unquote(parts.username or ""),
-        unquote(parts.password or ""),
-    )
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not (user.isascii() and password.isascii()):
+        raise ValueError("has a user or a password that is not in ASCII, which cannot be sent")
+    port = port or (465 if tls else 25)
+    return SmtpServer(parts.hostname, port, tls, bool(options), user, password)
 
 
 def _address(text: str) -> str:

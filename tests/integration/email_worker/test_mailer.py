@@ -93,6 +93,26 @@ def test_a_server_that_does_not_say_whether_it_has_taken_the_mail_is_a_try_that_
         mailer(port, 0.3).send(TO, MESSAGE)
 
 
+@pytest.mark.parametrize(
+    ("until", "raised"),
+    [(WELCOME, NotNowError), (TO_CONTENT[:3], NotNowError), (TO_CONTENT, TryAgainError)],
+)
+def test_a_line_without_end_is_no_refusal_of_the_mail(
+    until: tuple[bytes, ...], raised: type[Exception]
+) -> None:
+    with scripted(*until, b"250 " + b"x" * 9000 + b"\r\n") as port, pytest.raises(raised):
+        mailer(port, 5).send(TO, MESSAGE)
+
+
+def test_what_is_wrong_with_the_servers_address_is_of_no_single_mail() -> None:
+    with pytest.raises(NotNowError):
+        Mailer(SmtpServer("mail..example.org", 25), FROM, 5).send(TO, MESSAGE)
+    with scripted(WELCOME[0], b"250-mail\r\n250 AUTH PLAIN\r\n") as port:
+        server = SmtpServer("127.0.0.1", port, user="blog", password="geheimnisträger")
+        with pytest.raises(NotNowError):
+            Mailer(server, FROM, 5).send(TO, MESSAGE)
+
+
 @pytest.mark.parametrize("goodbye", [b"500 what?\r\n", b"2"])
 def test_what_is_said_after_the_mail_was_taken_is_not_waited_for(goodbye: bytes) -> None:
     with scripted(*TO_CONTENT, OK, goodbye) as port:

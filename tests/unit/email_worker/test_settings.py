@@ -61,7 +61,7 @@ def test_an_address_of_a_mail_server_is_understood(url: str, server: SmtpServer)
     [
         *("http://mail", "smtp://", "smtp://mail:port", "smtp://mail:70000", "mail:25"),
         *("smtp://mail?starttls=0", "smtp://mail?tls=1", "smtps://mail?starttls=1"),
-        "smtp://mail/path",
+        *("smtp://mail/path", "smtp://ann:gr%C3%BCn@mail"),
     ],
 )
 def test_any_other_is_refused(url: str) -> None:

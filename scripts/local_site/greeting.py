@@ -25,6 +25,10 @@ Carve services out of it, in a shell with the site's environment:
     set -a; . {env}; set +a
     scripts/step_1_image.py                 prints the plan; --execute, --status and --undo act
     scripts/step_2_auth.py                  then step_3_posts, step_4_payment, step_5_retire
+
+Their gates want callers, and --help of each has a line for a rehearsal. In a second terminal:
+
+    scripts/traffic http://127.0.0.1:{port}
 """
 STAND_INS = {
     "object_store": ("S3", "objects in {folder}/objects"),

@@ -121,6 +121,8 @@ class Cast:
         """Write the first posts, every second one with a picture."""
         for number in range(count):
             author = self.authors[number % len(self.authors)]
+            if author.client.token is None:
+                continue  # that this one could not join is recorded
             album = self._scene.album
             photograph = album[number // 2 % len(album)] if number % 2 else None
             self._record(partial(author.post, photograph))

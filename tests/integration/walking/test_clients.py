@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
+from scripts.walking.cast import Cast
 from scripts.walking.client import Client, Scene, Writing, WrongAnswerError
 from scripts.walking.crew import Crew
 from scripts.walking.figures import Figures
@@ -223,3 +225,14 @@ def test_an_interrupt_in_the_start_of_a_thread_does_not_keep_a_crew_from_stoppin
         crew.go("late", lambda: None, lambda: 0.0)
     crew.stop()
     crew.check()
+
+
+def test_who_could_not_join_writes_no_first_posts_and_is_told_of(
+    httpserver: HTTPServer, scene: Scene
+) -> None:
+    httpserver.expect_request("/register").respond_with_data("busy", status=503)
+    with closing(Cast(scene, 1, [take("coffee.png", 64)], 0)) as cast:
+        cast.join()
+        cast.seed_posts(4)
+    kinds = [failure.kind for failure in scene.figures.failures]
+    assert kinds == ["register"] * len(cast.members)

@@ -41,7 +41,6 @@ def capability() -> Capability:
         environment={"DATABASE_URL": "AUTH_DATABASE_URL"},
         first=(RunCommand("make a key to sign tokens with", keys, ROOT),),
         seam=True,
-        finishes_events=True,
     )
 
 

@@ -73,6 +73,7 @@ def _url(text: str, schemes: tuple[str, ...], example: str) -> str:
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Count = Annotated[int, Field(gt=0)]
+WholeNumber = Annotated[int, Field(ge=0)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Status = Annotated[int, Field(ge=400, le=599)]
 Name = Annotated[

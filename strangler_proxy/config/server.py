@@ -13,6 +13,7 @@ from strangler_proxy.config.fields import (
     RedisUrl,
     Seconds,
     Variable,
+    WholeNumber,
 )
 
 SamplePercent = Annotated[float, Field(ge=0, le=100)]
@@ -26,12 +27,18 @@ class ServerTls(Frozen):
 
 
 class Limits(Frozen):
-    """What a client may send; beyond it the answer is 413, 414 or 431."""
+    """What a client may send, beyond which the answer is 413, 414 or 431; and how much is kept."""
 
     target_bytes: Count = Field(8_192, description="longest request target (414)")
     header_bytes: Count = Field(32_768, description="longest request head (431)")
     headers: Count = Field(100, description="most header lines in a request (431)")
     body_bytes: Count = Field(4 * 2**30, description="longest request body (413)")
+    gather_bytes: WholeNumber = Field(
+        2**20, description="so much of a body is here before an upstream is asked; 0: nothing"
+    )
+    gather_total_bytes: WholeNumber = Field(
+        64 * 2**20, description="gathered by a worker at the same time; more bodies are not"
+    )
 
 
 class Timeouts(Frozen):
@@ -41,6 +48,10 @@ class Timeouts(Frozen):
         10, description="first byte of a request to the end of its head (408)"
     )
     body_idle_s: Seconds = Field(30, description="between two pieces of a body, either way")
+    body_min_rate: WholeNumber = Field(
+        500, description="least bytes a second of a request's body (408); 0: any"
+    )
+    body_grace_s: Seconds = Field(20, description="a body may be behind that rate by this time")
     keepalive_s: Seconds = Field(75, description="an idle connection is kept")
     tunnel_idle_s: Seconds = Field(3600, description="an upgraded connection may be silent")
     drain_s: Seconds = Field(30, description="requests in flight may finish after SIGTERM")

@@ -2,19 +2,21 @@
 
 import asyncio
 import os
+import select
 import socket
 import struct
 from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from strangler_proxy.wire.arriving import Arriving
 from strangler_proxy.wire.caller import caller
 from strangler_proxy.wire.exchange import Exchange
 from strangler_proxy.wire.faults import REQUEST_TIMEOUT, Fault, problem
 from strangler_proxy.wire.identity import extended_lines, forwarded_lines, is_trusted
 from strangler_proxy.wire.reader import RequestReader
 from strangler_proxy.wire.request import RequestHead
-from strangler_proxy.wire.stage import ANSWERING, HELD, QUEUED
+from strangler_proxy.wire.stage import ANSWERING, GATHERING, HELD, QUEUED, SENT, WAITING
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.plane import DataPlane
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 NEVER = float("inf")
 LINGER_S = 2.0
 LINGER_BYTES = 16 * 2**20
+LOOK_AGAIN_S = 0.25
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -31,7 +34,7 @@ class ClientConnection(RequestReader, asyncio.Protocol):
 
     __slots__ = (
         "_closing", "_host", "_identity", "_in_head", "_lingered", "_paused", "_peer", "_tls",
-        "_trusted", "_tunnel", "_unsent", "deadline", "transport", "write_blocked",
+        "_trusted", "_tunnel", "_unsent", "arriving", "deadline", "transport", "write_blocked",
     )  # fmt: skip
     transport: asyncio.Transport
     is_part = False
@@ -40,6 +43,8 @@ class ClientConnection(RequestReader, asyncio.Protocol):
         super().__init__(plane)
         self.deadline = NEVER
         self.write_blocked = False
+        self.arriving: Arriving | None = None
+        """The body that is not here whole, of the request that is being answered."""
         self._tls = tls
         self._in_head = False
         self._paused = False
@@ -93,6 +98,7 @@ class ClientConnection(RequestReader, asyncio.Protocol):
         elif self._answering is not None:
             self._answering.abandon()
         self._answering = self._receiving = None
+        self._arrived()
         self._pipeline.clear()
 
     def pause_writing(self) -> None:
@@ -129,7 +135,10 @@ class ClientConnection(RequestReader, asyncio.Protocol):
         elif self._pipeline:
             self._in_head = False
             exchange = self._answering = self._pipeline.popleft()
-            exchange.start()
+            if exchange.received:
+                exchange.start()
+            else:
+                self._begin_body(exchange)
         else:
             self._rest()
         if self._paused or self._pipeline or self._receiving or self._after_upgrade is not None:
@@ -139,9 +148,34 @@ class ClientConnection(RequestReader, asyncio.Protocol):
         if self._fault is not None and not exchange.received:
             # The body turned out malformed: the upstream must not take it for whole.
             fault, self._fault = self._fault, None
+            if exchange.stage == GATHERING:
+                self.plane.observe(exchange)
             exchange.fail(fault)
+        elif exchange.stage == GATHERING and self.arriving is not None:
+            self._gather(exchange, self.arriving)
         elif exchange.send():
             self.wait_for(exchange)
+
+    def _begin_body(self, exchange: Exchange) -> None:
+        self.arriving = Arriving(self.plane, exchange, is_read=not self._paused)
+        if self.arriving.is_enough():
+            exchange.start()
+        else:
+            exchange.stage = GATHERING
+            self.wait_for(exchange)
+
+    def _gather(self, exchange: Exchange, arriving: Arriving) -> None:
+        """Ask an upstream once there is enough of the body."""
+        if arriving.is_enough():
+            exchange.stage = WAITING
+            exchange.start()
+        elif arriving.has_come():
+            self.wait_for(exchange)
+
+    def _arrived(self) -> None:
+        if self.arriving is not None:
+            self.arriving.let_go()
+            self.arriving = None
 
     def _rest(self) -> None:
         """No request is whole."""
@@ -166,6 +200,8 @@ class ClientConnection(RequestReader, asyncio.Protocol):
     def finished(self, exchange: Exchange) -> None:
         """The answer is written whole: the next request may be."""
         self._answering = None
+        if self.arriving is not None:
+            self._arrived()
         if not exchange.received or not exchange.keep_alive:
             self._close_gently()
             return
@@ -177,6 +213,7 @@ class ClientConnection(RequestReader, asyncio.Protocol):
     def fail(self, exchange: Exchange, fault: Fault) -> None:
         """Answer with the proxy's own words."""
         self._answering = None
+        self._arrived()
         keep_alive = exchange.received and exchange.keep_alive and not self.plane.draining
         head_only = exchange.head.method == b"HEAD"
         if keep_alive and (fault.by_upstream or fault.by_rule):
@@ -211,6 +248,18 @@ class ClientConnection(RequestReader, asyncio.Protocol):
                 self.transport.pause_reading()
             else:
                 self.transport.resume_reading()
+            if self.arriving is not None:
+                self._pace_again(self.arriving)
+
+    def _pace_again(self, arriving: Arriving) -> None:
+        """Reading has begun or stopped: somebody else is waited for from now on."""
+        exchange = self._answering
+        arriving.is_read = not self._paused
+        arriving.due(self.plane.clock())
+        # In other stages somebody else's time is running, and is kept.
+        on_its_way = exchange is not None and exchange.stage in (GATHERING, SENT, ANSWERING)
+        if exchange is not None and on_its_way and not exchange.received:
+            self.wait_for(exchange)
 
     # --- time
 
@@ -228,7 +277,12 @@ class ClientConnection(RequestReader, asyncio.Protocol):
             lane = exchange.lane
             self.wait(lane.idle_s if exchange.stage >= ANSWERING else lane.timeout_s)
         else:
-            self.wait(self.plane.timeouts.body_idle_s)
+            now = self.plane.clock()
+            self.deadline = now + self.plane.timeouts.body_idle_s
+            # Once it is being answered, a client may think before it says more.
+            judged = not exchange.received and not self.write_blocked and exchange.stage < ANSWERING
+            if judged and self.arriving is not None:
+                self.deadline = min(self.deadline, self.arriving.due(now))
 
     def expire(self) -> None:
         """What was expected has not come."""
@@ -245,8 +299,26 @@ class ClientConnection(RequestReader, asyncio.Protocol):
                 self.transport.close()
         elif exchange.stage == QUEUED or exchange.received or exchange.blocked:
             exchange.expire()
+        elif self._has_unread():
+            self.wait(LOOK_AGAIN_S)  # it is not the client who is late
         else:
-            exchange.fail(REQUEST_TIMEOUT)
+            self._too_slow(exchange)
+
+    def _too_slow(self, exchange: Exchange) -> None:
+        arriving = self.arriving
+        fault = REQUEST_TIMEOUT if arriving is None else arriving.fault(self.plane.clock())
+        if exchange.stage == GATHERING:
+            self.plane.observe(exchange)
+        self.plane.note("refused", exchange.lane.route, "slow-body")
+        if exchange.seen is not None:
+            exchange.seen.reason = "slow-body"
+        exchange.fail(fault)
+
+    def _has_unread(self) -> bool:
+        """Whether the kernel has something of the client's that nobody has read yet."""
+        look = select.poll()
+        look.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(look.poll(0))
 
     # --- closing
 

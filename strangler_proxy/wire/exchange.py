@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from strangler_proxy.policies.retry import ANSWERED, NOT_SENT, UNHEARD
 from strangler_proxy.wire.faults import Fault, bad_gateway, gateway_timeout, overloaded
 from strangler_proxy.wire.request import CHUNKED, RequestHead, write_head
-from strangler_proxy.wire.stage import ANSWERING, OVER, QUEUED, SENT, SWITCHING, WAITING
+from strangler_proxy.wire.stage import (
+    ANSWERING,
+    GATHERING,
+    OVER,
+    QUEUED,
+    SENT,
+    SWITCHING,
+    WAITING,
+)
 from strangler_proxy.wire.tries import REPLAYABLE_BYTES, Tries
 from strangler_proxy.wire.tunnel import Tunnel
 
@@ -21,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CLIENT_LEFT = Fault(499, "the client left")
+MOST_PIECES = 1024
+MANY_PIECES = 64
+LONG_BYTES = 65_536
 
 
 class Exchange(Tries):
@@ -76,6 +87,22 @@ class Exchange(Tries):
             lines = b"".join(b"%b: %b\r\n" % header for header in trailers)
             self._pending.append(b"0\r\n%b\r\n" % lines)
 
+    def gathered(self) -> int:
+        """How many bytes wait to be sent, their framing included.
+
+        Tiny pieces are put together: each is an object that takes more room than its bytes.
+        """
+        if len(self._pending) > MOST_PIECES:
+            self._pending = [b"".join(self._pending)]
+        return sum(map(len, self._pending))
+
+    @property
+    def waits_for_word(self) -> bool:
+        """Whether the client may be waiting for the upstream's 100 before it sends the body."""
+        connection = self._conn
+        heard = connection is not None and connection.heard
+        return self.head.expects and not self.body_bytes and not heard
+
     # --- finding an upstream
 
     def start(self) -> None:
@@ -127,6 +154,8 @@ class Exchange(Tries):
         if client.write_blocked:
             connection.pause()
         self.send()
+        if client.arriving is not None and not connection.write_blocked:
+            client.arriving.let_go()
         if self.received:
             client.deadline = client.plane.clock() + self.lane.timeout_s
         else:
@@ -140,10 +169,15 @@ class Exchange(Tries):
         if connection is None or not pieces:
             return False
         if self._replay is None:
-            self._replay = pieces
+            self._replay = pieces if self.body_bytes <= REPLAYABLE_BYTES else []
         elif self.body_bytes <= REPLAYABLE_BYTES and self.head.idempotent:
             self._replay = self._replay + pieces
-        connection.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if len(pieces) == 1:
+            connection.transport.write(pieces[0])
+        elif self.pending_bytes > LONG_BYTES and len(pieces) < MANY_PIECES:
+            connection.transport.writelines(pieces)  # to copy so much costs more than it saves
+        else:
+            connection.transport.write(b"".join(pieces))
         self._pending, self.pending_bytes = [], 0
         return True
 
@@ -152,11 +186,13 @@ class Exchange(Tries):
         """Whether the client should send no more for now."""
         connection = self._conn
         if connection is None:
-            return self.pending_bytes > 0
+            return self.pending_bytes > 0 and self.stage != GATHERING
         return connection.write_blocked
 
     def upstream_ready(self) -> None:
         """The upstream takes more again."""
+        if self.client.arriving is not None:
+            self.client.arriving.let_go()
         self.client.wait_for(self)
         self.client.regulate()
 
@@ -362,6 +398,8 @@ class Exchange(Tries):
 
     def abandon(self) -> None:
         """The client is gone: nothing is counted against anybody."""
+        if self.stage == GATHERING:
+            self.client.plane.observe(self)
         if self.stage == QUEUED:
             self.lane.pool.forget(self)
         self.stage = OVER

@@ -40,8 +40,7 @@ class Gate:
     def enter(self) -> None:
         """Go on to an upstream or a composition, or end with a refusal; perhaps at once."""
         equipment = self._plane.equipment
-        if equipment.sees:
-            self._observe()
+        self.observe()
         if equipment.secret is not None:
             self._read_side()
         route = self._entry.route
@@ -52,8 +51,7 @@ class Gate:
 
     def turn_away(self, fault: Fault, reason: str) -> None:
         """End with a refusal before any condition was looked at."""
-        if self._plane.equipment.sees:
-            self._observe()
+        self.observe()
         self._refuse(fault, reason)
 
     def _refuse(self, fault: Fault, reason: str) -> None:
@@ -62,10 +60,12 @@ class Gate:
             self._exchange.seen.reason = reason
         self._exchange.fail(fault)
 
-    def _observe(self) -> None:
-        from strangler_proxy.wire.observation import Observation
+    def observe(self) -> None:
+        """Have the request looked at from here on, if there is a log or a trace to tell of it."""
+        if self._plane.equipment.sees:
+            from strangler_proxy.wire.observation import Observation
 
-        self._exchange.seen = Observation(self._exchange, self._entry)
+            self._exchange.seen = Observation(self._exchange, self._entry)
 
     # --- who asks
 

@@ -82,7 +82,7 @@ class Hold:
     def park(self, exchange: Exchange) -> Fault | None:
         """Keep a request here, or say how it is to be answered because there is no room for it.
 
-        Its body is read no further than what has come with its head.
+        Its body is read no further than what has been gathered of it.
         """
         reached = self._reached(exchange)
         if reached and self.promised:

@@ -28,6 +28,7 @@ class Part:
     """
 
     is_part = True
+    arriving = None
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ from strangler_proxy.wire.hold import Bounds, Hold
 from strangler_proxy.wire.identity import request_ids
 from strangler_proxy.wire.outside import Outside
 from strangler_proxy.wire.pool import Pool
-from strangler_proxy.wire.stage import OVER
+from strangler_proxy.wire.stage import GATHERING, OVER
 
 log = logging.getLogger(__name__)
 TICK_S = 0.25
@@ -90,6 +90,8 @@ class DataPlane:
         self.new_id = request_ids()
         self.connections: set[Watched] = set()
         self.draining = False
+        self.gathered_bytes = 0
+        """Bytes of bodies that are kept until there is enough of each to ask an upstream."""
         self.tallies: dict[tuple[str, str], Tally] = {}
         self.events: Counter[tuple[str, str, str]] = Counter()
         """How often something happened: (event, route or upstream, detail)."""
@@ -195,6 +197,14 @@ class DataPlane:
             else:
                 Gate(self, exchange, entry).enter()
 
+    def observe(self, exchange: Exchange) -> None:
+        """Have a request looked at that ends before it could be sent on its way."""
+        head = exchange.head
+        head.request_id = head.request_id or self.new_id()
+        entry = self._table.match(head.method, head.path)
+        exchange.lane = self._first_lane(entry)
+        Gate(self, exchange, entry).observe()
+
     def _find(self, method: bytes, path: bytes) -> Lane | Entry:
         """The lane of a route whose requests all go the same way, the entry of any other."""
         entry = self._table.match(method, path)
@@ -269,10 +279,10 @@ class DataPlane:
             self._forget_found()
 
     def in_flight(self) -> Iterator[Exchange]:
-        """The requests that have been started and are not over."""
+        """The requests that are on their way and not over."""
         for connection in self.connections:
             exchange = connection.answering
-            if exchange is not None and exchange.stage != OVER:
+            if exchange is not None and exchange.stage not in (GATHERING, OVER):
                 yield exchange
 
     def _forget_found(self) -> None:

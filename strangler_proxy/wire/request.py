@@ -63,6 +63,8 @@ class RequestHead:
     body: int = NO_BODY
     length: int = 0
     upgrade: bytes = b""
+    expects: bool = False
+    """The client may wait with the body for a 100 (Continue)."""
     unread: bool = False
     """It asks for an upgrade and has a body, which httptools then leaves unread."""
     request_id: bytes = b""
@@ -181,6 +183,7 @@ def _read_expectation(head: RequestHead, expectations: list[Header]) -> Fault | 
             return Fault(417, "no Expect but 100-continue is understood")
         if not head.http_1_0 and head.body:
             head.lines += (name, b": ", value, b"\r\n")
+            head.expects = True
     return None
 
 

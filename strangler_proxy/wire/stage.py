@@ -1,3 +1,3 @@
 """How far an exchange is; plain integers, looked at for every piece."""
 
-WAITING, QUEUED, HELD, SENT, ANSWERING, SWITCHING, OVER = range(7)
+GATHERING, WAITING, QUEUED, HELD, SENT, ANSWERING, SWITCHING, OVER = range(8)

@@ -13,6 +13,9 @@ from tests.wire_tools.client import Client
 from tests.wire_tools.proxy import Proxy, config
 from tests.wire_tools.upstream import Script, Upstream, echo
 
+STREAMED = {"gather_bytes": 0}
+"""Limits by which a request is passed on as it comes, as one with a large body is."""
+
 
 class Bench:
     """Upstreams, a proxy and clients, all closed at the test's end."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from pathlib import Path
+from typing import Any
 
 from tests.integration.wire.conftest import Bench
+from tests.wire_tools.proxy import until
 from tests.wire_tools.upstream import Peer, Script
 
 
@@ -30,3 +34,10 @@ def echo_when(gate: threading.Event) -> Script:
             peer.echo(request)
 
     return script
+
+
+def first_logged(log: Path) -> dict[str, Any]:
+    """The first line of an access log, once it is written."""
+    until(lambda: log.exists() and log.read_text().endswith("\n"), "it is logged")
+    line: dict[str, Any] = json.loads(log.read_text().splitlines()[0])
+    return line

@@ -19,6 +19,7 @@ def before(
     retry: Any = None,
     drawn: Callable[[], float] = lambda: 1.0,
     settings: Any = None,
+    limits: Any = None,
     **route: Any,
 ) -> Upstream:
     upstream = bench.upstream(script)
@@ -31,6 +32,7 @@ def before(
                 "retry": retry or QUICK, **route,
             }
         ],
+        limits=limits or {},
     )  # fmt: skip
     return upstream
 

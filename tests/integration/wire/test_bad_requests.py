@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.integration.wire.conftest import Bench
+from tests.integration.wire.conftest import STREAMED, Bench
 from tests.wire_tools.client import Answer, Client
 from tests.wire_tools.malformed import BAD_BODIES, BAD_HEADS
 from tests.wire_tools.proxy import until
@@ -139,7 +139,7 @@ def test_chunked_body_beyond_the_limit_is_cut_off(bench: Bench) -> None:
     ids=["one long trailer", "many trailers", "long chunk extension"],
 )
 def test_endless_trailers_and_chunk_extensions_are_cut_off(bench: Bench, flood: bytes) -> None:
-    upstream = bench.before(limits=LIMITS)
+    upstream = bench.before(limits={**LIMITS, **STREAMED})
     client = bench.client()
     client.request("POST", "/", "Transfer-Encoding: chunked")
     client.send(b"1\r\nx\r\n")
@@ -198,7 +198,7 @@ def test_head_may_not_be_dripped_beyond_its_time(bench: Bench) -> None:
 
 
 def test_body_that_stops_is_answered_408_and_given_up_upstream(bench: Bench) -> None:
-    upstream = bench.before(timeouts={"body_idle_s": 7})
+    upstream = bench.before(timeouts={"body_idle_s": 7}, limits=STREAMED)
     client = bench.client()
     client.request("POST", "/", "Content-Length: 10")
     client.send(b"12345")
@@ -210,7 +210,8 @@ def test_body_that_stops_is_answered_408_and_given_up_upstream(bench: Bench) -> 
 
 def test_body_that_stops_while_queued_is_given_up_and_never_sent(bench: Bench) -> None:
     gate = threading.Event()
-    upstream = bench.before(echo_when(gate), {"max_connections": 1, "reuse": "always"})
+    settings = {"max_connections": 1, "reuse": "always"}
+    upstream = bench.before(echo_when(gate), settings, limits=STREAMED)
     first, second = bench.client(), bench.client()
     first.get("/first")
     until(lambda: upstream.connections == 1, "the first has the only connection")

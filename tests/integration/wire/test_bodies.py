@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.integration.wire.conftest import Bench
+from tests.integration.wire.conftest import STREAMED, Bench
 from tests.wire_tools.proxy import until
 from tests.wire_tools.upstream import Peer
 
@@ -148,7 +148,7 @@ def test_parts_of_a_request_reach_the_upstream_as_they_come(bench: Bench) -> Non
         peer.stream.exactly(6)
         peer.answer(b"done")
 
-    bench.before(script)
+    bench.before(script, limits=STREAMED)
     client = bench.client()
     client.request("POST", "/", "Content-Length: 11")
     client.send(b"first")

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.integration.wire.conftest import Bench
+from tests.integration.wire.conftest import STREAMED, Bench
 from tests.integration.wire.counts import connections, echo_when
 from tests.wire_tools.client import Client
 from tests.wire_tools.proxy import until
@@ -16,7 +16,7 @@ from tests.wire_tools.upstream import Peer
 
 def test_drain_finishes_what_is_in_flight_and_closes_what_is_idle(bench: Bench) -> None:
     gate = threading.Event()
-    upstream = bench.before(echo_when(gate))
+    upstream = bench.before(echo_when(gate), limits=STREAMED)
     idle, busy, uploading = bench.client(), bench.client(), bench.client()
     busy.get("/busy")
     uploading.request("POST", "/uploading", "Content-Length: 6")

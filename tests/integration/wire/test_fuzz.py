@@ -55,7 +55,12 @@ def fuzzed() -> Iterator[Fuzzed]:
             if not request.target.endswith("keep"):
                 return
 
-    with Upstream(script) as upstream, Proxy(config(upstreams={"echo": upstream.url})) as proxy:
+    # Bodies are smaller and larger than what is gathered of them.
+    limits = {"gather_bytes": 2000}
+    with (
+        Upstream(script) as upstream,
+        Proxy(config(upstreams={"echo": upstream.url}, limits=limits)) as proxy,
+    ):
         shared = Fuzzed(proxy, upstream)
         yield shared
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.integration.wire.conftest import Bench
+from tests.integration.wire.conftest import STREAMED, Bench
 from tests.integration.wire.counts import echo_when, in_use, queued
 from tests.wire_tools.proxy import until
 from tests.wire_tools.upstream import Peer
@@ -85,7 +85,7 @@ def test_client_that_hangs_up_while_queued_is_never_served(
 ) -> None:
     gate = threading.Event()
     settings = {"max_connections": 1, "reuse": "always", "queue_timeout_s": 0.5}
-    upstream = bench.before(echo_when(gate), settings)
+    upstream = bench.before(echo_when(gate), settings, limits=STREAMED)
     first, second = bench.client(), bench.client()
     first.get("/1")
     until(lambda: upstream.requests, "the first is asked")

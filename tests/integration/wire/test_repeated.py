@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.wire.conftest import Bench
+from tests.integration.wire.conftest import STREAMED, Bench
 from tests.integration.wire.trouble import dying, problem
 from tests.wire_tools.proxy import until
 from tests.wire_tools.upstream import Peer, echo
@@ -70,7 +70,7 @@ def test_body_too_large_to_keep_is_not_repeated_and_a_kept_one_is_whole(bench: B
             peer.echo(request)
             peer.request()  # the next one is read as well before it is left without an answer
 
-    upstream = bench.before(script)
+    upstream = bench.before(script, limits=STREAMED)
     client = bench.client()
     body = bytes(range(256)) * 250
     client.request("PUT", "/small", "Content-Length: 64000")

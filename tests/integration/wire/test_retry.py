@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from strangler_proxy.wire.outside import Outside
-from tests.integration.wire.conftest import Bench
+from tests.integration.wire.conftest import STREAMED, Bench
 from tests.integration.wire.retrying import BAD, QUICK, before, busy, retries
 from tests.wire_tools.ports import free_port
 from tests.wire_tools.proxy import until
@@ -72,7 +72,7 @@ def test_body_that_still_comes_while_its_first_answer_is_thrown_away_arrives_who
         peer.body_of(request)
         peer.echo(request)
 
-    upstream = before(bench, script)
+    upstream = before(bench, script, limits=STREAMED)
     client = bench.client()
     framing = "Transfer-Encoding: chunked" if chunked else "Content-Length: 9000"
     client.request("PUT", "/x", framing)

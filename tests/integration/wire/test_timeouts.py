@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.wire.conftest import Bench
+from tests.integration.wire.conftest import STREAMED, Bench
 from tests.wire_tools.client import Client
 from tests.wire_tools.proxy import until
 from tests.wire_tools.upstream import Peer, Upstream
@@ -209,7 +209,13 @@ def test_slow_upload_bounds_the_client_and_not_the_upstream(bench: Bench) -> Non
         half.set()
         peer.gone()
 
-    upstream = before(bench, script, timeout_s=5)
+    upstream = bench.upstream(script)
+    bench.serve(
+        upstreams={"monolith": upstream.url},
+        default_timeout_s=5,
+        limits=STREAMED,
+        timeouts={"body_min_rate": 0},
+    )
     client = bench.client()
     client.request("POST", "/x", "Content-Length: 10")
     until(lambda: upstream.heads, "it has begun")

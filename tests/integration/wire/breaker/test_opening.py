@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.integration.wire.breaker.moods import Mood, before, break_it, post, refused, state
-from tests.integration.wire.conftest import Bench
+from tests.integration.wire.conftest import STREAMED, Bench
 from tests.wire_tools.ports import free_port
 from tests.wire_tools.proxy import until
 from tests.wire_tools.upstream import Peer, Upstream
@@ -91,7 +91,7 @@ def test_answers_that_are_the_clients_fault_count_as_good(bench: Bench, mood: Mo
 
 
 def test_what_clients_do_counts_for_nothing(bench: Bench, mood: Mood) -> None:
-    upstream: Upstream = before(bench, mood)
+    upstream: Upstream = before(bench, mood, limits=STREAMED)
     for number in range(6):
         hangs_up = bench.client()
         hangs_up.get("/silent")

@@ -17,11 +17,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, Row, Select, Table, delete, exists, func, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Table,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 
 from extracted.chassis.events.port import Message
 
 PURGE_AT_ONCE = 1000
+LOOK_AGAIN_S, GIVE_UP_S = 0.05, 60.0
+# With a stricter level MySQL would lock the gaps that others insert into.
+LOCKS_ROWS_ALONE = "READ COMMITTED"
 COUNTED_AT_MOST = 100_000
 
 
@@ -117,12 +131,44 @@ class SqlOutbox:
                 connection.execute(delete(self._table).where(columns.id.in_(places)))
         return len(places)
 
+    def forget(self) -> int:
+        """Throw away all that waits to be sent now; the number of them. Safe to repeat.
+
+        What a relay has in hand is waited for: when this returns, it is sent or thrown away. Raises
+        what the database raises, and TimeoutError where a relay does not let go within a minute.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return self._forget(self._engine.execution_options(isolation_level=LOCKS_ROWS_ALONE))
+        give_up = time.monotonic() + GIVE_UP_S
+        while time.monotonic() < give_up:
+            with _locked(self._engine.url.database) as mine:
+                if mine:
+                    return self._forget(self._engine)
+            time.sleep(LOOK_AGAIN_S)
+        raise TimeoutError(f"a relay has been sending for {GIVE_UP_S:g} s: stop it first")
+
+    def _forget(self, engine: Engine) -> int:
+        columns, forgotten = self._table.c, 0
+        unsent = select(columns.id).where(columns.sent_ms.is_(None))
+        with engine.connect() as connection:
+            places = connection.scalars(unsent.order_by(columns.id)).all()
+        # By primary key alone, as in `_lock`: a deletion by both would search the other index too.
+        locked = unsent.with_for_update()
+        for dialect in ("mysql", "mariadb"):
+            locked = locked.with_hint(self._table, "FORCE INDEX (PRIMARY)", dialect)
+        for start in range(0, len(places), PURGE_AT_ONCE):
+            these = columns.id.in_(places[start : start + PURGE_AT_ONCE])
+            with engine.begin() as connection:
+                mine = connection.scalars(locked.where(these)).all()
+                connection.execute(delete(self._table).where(columns.id.in_(mine)))
+            forgotten += len(mine)
+        return forgotten
+
     @contextmanager
     def _claim_keys(self, limit: int) -> Iterator[Claim]:
-        # With a stricter level MySQL would lock the gaps that others insert into.
         with (
             self._engine.connect().execution_options(
-                isolation_level="READ COMMITTED"
+                isolation_level=LOCKS_ROWS_ALONE
             ) as connection,
             connection.begin(),
         ):

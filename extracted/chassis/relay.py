@@ -1,5 +1,7 @@
 """`python -m extracted.chassis.relay`: sends a service's outbox to the broker until stopped.
 
+Or says what waits there (`--status`), or throws it away (`--forget`).
+
 Exit codes: 0 stopped or told, 1 failed, 2 wrong usage.
 """
 
@@ -36,15 +38,27 @@ def relay(
     status: Annotated[
         bool, typer.Option("--status", help="Say how many events wait, and send nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --status: as JSON.")] = False,
+    forget: Annotated[
+        bool,
+        typer.Option(
+            "--forget",
+            help="Throw away what waits, for good: nobody keeps what it is about any more.",
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --status or --forget: as JSON.")
+    ] = False,
 ) -> None:
     """Send a service's outbox to the broker until stopped by SIGTERM or SIGINT."""
+    if status and forget:
+        typer.echo("--status tells and --forget throws away: say one of them.", err=True)
+        raise typer.Exit(2)
     with _named("DATABASE_URL"):
         engine = open_engine(database_url(database))
     store = SqlOutbox(engine, outbox_table(MetaData()))
-    if status:
+    if status or forget:
         try:
-            _tell(store, as_json)
+            (_tell if status else _forget)(store, as_json)
         finally:
             engine.dispose()
         return
@@ -77,6 +91,18 @@ def _tell(store: SqlOutbox, as_json: bool) -> None:
         typer.echo(json.dumps({"events": backlog.events, "oldest_s": round(backlog.oldest_s, 1)}))
     else:
         typer.echo(f"{backlog.events} events wait; the oldest for {backlog.oldest_s:.1f} s")
+
+
+def _forget(store: SqlOutbox, as_json: bool) -> None:
+    try:
+        forgotten = store.forget()
+    except (SQLAlchemyError, TimeoutError) as error:
+        typer.echo(f"The outbox cannot be emptied: {said(error)}", err=True)
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps({"forgotten": forgotten}))
+    else:
+        typer.echo(f"{forgotten} events that waited are thrown away")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m extracted.chassis.events dead …`: what was put aside of a queue, seen and settled.
+"""`python -m extracted.chassis.events`: what was put aside of a queue (`dead …`), and `empty`.
 
 Exit codes: 0 done, 1 failed or not found, 2 wrong usage.
 """
@@ -6,9 +6,9 @@ Exit codes: 0 done, 1 failed or not found, 2 wrong usage.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -18,7 +18,9 @@ from rich.text import Text
 from extracted.chassis.events.opening import open_broker
 from extracted.chassis.events.port import (
     NAME,
+    Broker,
     BrokerUnavailableError,
+    Contents,
     DeadLetter,
     DeadLetters,
 )
@@ -33,6 +35,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of events, as `list` shows them.")]
 All = Annotated[bool, typer.Option("--all", help="All of the queue.")]
 
+Kept = TypeVar("Kept", Contents, DeadLetters)
+
 app = typer.Typer(help="Events between services.", no_args_is_help=True)
 dead = typer.Typer(
     help="Dead letters: events whose every try failed, or that could not be read.",
@@ -45,6 +49,27 @@ app.add_typer(dead, name="dead")
 @app.callback()
 def options() -> None:
     """Events between services."""
+
+
+@app.command()
+def empty(
+    broker: BrokerUrl,
+    queue: Queue,
+    sure: Annotated[bool, typer.Option("--yes", help="Do it; else it only says how many.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Throw away for good all that waits in a queue, to be tried again and dead letters too.
+
+    For events about what nobody keeps any more. Stop the queue's consumer before.
+    """
+    with _used(broker, queue, lambda found: found.contents(queue)) as contents:
+        number = contents.empty() if sure else contents.count()
+    if as_json:
+        typer.echo(json.dumps({"queue": queue, "emptied" if sure else "waiting": number}))
+    elif sure:
+        typer.echo(f"{queue}: {number} thrown away")
+    else:
+        typer.echo(f"{queue}: {number} would be thrown away; --yes does it")
 
 
 @dead.command("list")
@@ -109,20 +134,25 @@ def discard(
         _settled("discarded", queue, letters.discard(wanted), wanted, as_json)
 
 
+def _letters(broker: str, queue: str) -> AbstractContextManager[DeadLetters]:
+    return _used(broker, queue, lambda found: found.dead_letters(queue))
+
+
 @contextmanager
-def _letters(broker: str, queue: str) -> Iterator[DeadLetters]:
+def _used(broker: str, queue: str, of: Callable[[Broker], Kept]) -> Iterator[Kept]:
+    """What a broker keeps of a queue; the command ends where it cannot be used."""
     if not NAME.fullmatch(queue):
         _stop(BAD_USAGE, f"--queue {queue!r} is no name for a queue: a-z, 0-9, _ and -.")
     try:
-        letters = open_broker(broker).dead_letters(queue)
+        kept = of(open_broker(broker))
     except ValueError as error:
         _stop(BAD_USAGE, f"BROKER_URL {error}")
     try:
-        yield letters
+        yield kept
     except BrokerUnavailableError as error:
         _stop(FAILED, str(error))
     finally:
-        letters.close()
+        kept.close()
 
 
 def _wanted(ids: list[str] | None, every: bool) -> frozenset[str] | None:

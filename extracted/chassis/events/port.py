@@ -173,6 +173,29 @@ class DeadLetters(Protocol):
         ...
 
 
+class Contents(Protocol):
+    """All that a queue keeps: what waits, what is to be tried again, its dead letters.
+
+    A queue that was never made keeps nothing, and is not made. Methods may raise
+    BrokerUnavailableError.
+    """
+
+    def count(self) -> int:
+        """How many events these are; what a consumer has in hand may be left out."""
+        ...
+
+    def empty(self) -> int:
+        """Throw all away; the number of them. Safe to repeat.
+
+        What a consumer has in hand may be handled still, or come back: stop it first.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        ...
+
+
 class Broker(Protocol):
     """Where events go. Making one, and what it makes, opens nothing: the first use does."""
 
@@ -186,4 +209,8 @@ class Broker(Protocol):
 
     def dead_letters(self, queue: str) -> DeadLetters:
         """What was put aside of this queue."""
+        ...
+
+    def contents(self, queue: str, delays_s: Sequence[float] = DELAYS_S) -> Contents:
+        """All that this queue keeps, whose retry delays these are."""
         ...

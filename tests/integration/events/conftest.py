@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from extracted.chassis.events.opening import open_broker
 from extracted.chassis.events.port import (
     Broker,
     Consumer,
+    Contents,
     DeadLetters,
     Delivery,
     Message,
@@ -27,6 +28,8 @@ from tests.wire_tools.proxy import until
 
 # Short, so that tests are quick; far enough apart to tell them from each other.
 DELAYS_S = (0.2, 0.6)
+# Longer than any test.
+LONG_S = 600.0
 LEASE_S = 1.0
 MAIL = Subscription("mail", ("post.created", "payment.*"), DELAYS_S)
 
@@ -59,6 +62,11 @@ class Place:
         self.closing.callback(made.close)
         return made
 
+    def contents(self, queue: str = "mail", delays_s: Sequence[float] = DELAYS_S) -> Contents:
+        made = self.broker.contents(queue, delays_s)
+        self.closing.callback(made.close)
+        return made
+
 
 def open_at(url: str) -> Broker:
     """The broker there; the embedded one with a short lease."""
@@ -86,7 +94,7 @@ def _remove(server: str, namespace: str) -> None:
     """The queues that tests make, and the exchange. What is not there does no harm."""
     connection = pika.BlockingConnection(pika.URLParameters(server))
     channel = connection.channel()
-    waits = [f".retry.{round(delay_s * 1000)}" for delay_s in DELAYS_S]
+    waits = [f".retry.{round(delay_s * 1000)}" for delay_s in (*DELAYS_S, LONG_S)]
     for queue in ("mail", "posts"):
         for end in ("", ".dead", *waits):
             channel.queue_delete(f"{namespace}.{queue}{end}")

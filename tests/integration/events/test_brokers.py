@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -17,11 +18,13 @@ from extracted.chassis.events.port import (
 )
 from tests.integration.events.conftest import (
     DELAYS_S,
+    LONG_S,
     MAIL,
     Place,
     empty,
     eventually,
     message,
+    open_at,
     received,
     taken,
 )
@@ -187,6 +190,50 @@ def test_dead_letters_are_listed_replayed_and_discarded(place: Place) -> None:
     assert empty(consumer)
 
 
+def test_a_queue_is_emptied_of_what_waits_of_retries_and_of_dead_letters_and_no_other_is(
+    place: Place,
+) -> None:
+    long = replace(MAIL, delays_s=(DELAYS_S[0], LONG_S))
+    mail, posts, publisher = place.consumer(long), place.consumer(POSTS), place.publisher()
+    assert empty(mail)
+    assert empty(posts)
+    publish(publisher, message(1, "a"), message(2, "b"), message(3, "c"), message(4, "d"))
+    mail.retry(received(mail), LONG_S)
+    mail.bury(received(mail), "ValueError: no such user")
+    mail.close()
+    contents = place.contents(delays_s=long.delays_s)
+    eventually(lambda: contents.count() == 4, "all are counted")
+    assert contents.empty() == 4
+    assert contents.count() == 0
+    assert contents.empty() == 0
+    assert place.letters().count() == 0
+    again = place.consumer(long)
+    assert empty(again)
+    publish(publisher, message(5, "a"))
+    assert taken(again, 1) == ["id-5"]
+    assert taken(posts, 5) == [f"id-{number}" for number in (1, 2, 3, 4, 5)]
+
+
+def test_a_queue_that_was_never_made_is_empty_and_stays_away(place: Place) -> None:
+    contents = place.contents()
+    assert contents.count() == 0
+    assert contents.empty() == 0
+    with pytest.raises(UnroutedError):
+        publish(place.publisher(), message(1))
+
+
+def test_the_answer_of_one_whose_queue_was_emptied_meanwhile_does_no_harm(place: Place) -> None:
+    consumer, publisher = place.consumer(), place.publisher()
+    assert empty(consumer)
+    publish(publisher, message(1), message(2, "b"))
+    delivery = received(consumer)
+    assert place.contents().empty() >= 1
+    consumer.done(delivery)
+    assert empty(consumer)
+    publish(publisher, message(3))
+    assert taken(consumer, 1) == ["id-3"]
+
+
 def test_a_message_is_kept_by_who_waits_with_it(place: Place) -> None:
     consumer = place.consumer()
     assert empty(consumer)
@@ -257,3 +304,8 @@ def test_a_broker_that_cannot_be_reached_says_which_and_comes_back(place: Place)
         publish(place.publisher(nowhere), message(1))
     with pytest.raises(BrokerUnavailableError, match=told):
         place.consumer(MAIL, nowhere).receive(0)
+    with (
+        closing(open_at(nowhere).contents("mail")) as contents,
+        pytest.raises(BrokerUnavailableError, match=told),
+    ):
+        contents.empty()

@@ -1,4 +1,4 @@
-"""`python -m extracted.chassis.events dead` and the relay's `--status`, as people call them."""
+"""`python -m extracted.chassis.events`, the relay's `--status` and `--forget`, as people do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from extracted.chassis.events.envelope import happened
 from extracted.chassis.events.payloads import Person, PostCreated
 from extracted.chassis.events.port import Consumer
 from extracted.chassis.relay import app as relay_app
-from tests.integration.events.conftest import Place, empty, received, taken
+from tests.integration.events.conftest import Place, empty, eventually, received, taken
 from tests.integration.events.outboxes import Desk, renamed
 from tests.publishing import publish
 from tests.services import scratch_database
@@ -22,8 +22,12 @@ AUTHOR = Person(id=7, name="미나", email="mina@example.org", language="ko")
 
 
 def run(place: Place, *arguments: str) -> Result:
+    return run_command(place, "dead", *arguments)
+
+
+def run_command(place: Place, *arguments: str) -> Result:
     environment = {"BROKER_URL": place.url, "COLUMNS": "300"}
-    return CliRunner().invoke(app, ["dead", *arguments, "--queue", "mail"], env=environment)
+    return CliRunner().invoke(app, [*arguments, "--queue", "mail"], env=environment)
 
 
 @pytest.fixture
@@ -77,6 +81,26 @@ def test_what_is_not_there_and_what_is_half_said_are_told(place: Place, consumer
         assert run(place, *half).exit_code == 2
 
 
+def test_a_queue_is_emptied_only_if_that_is_confirmed(place: Place, consumer: Consumer) -> None:
+    buried(place, consumer)
+    publish(place.publisher(), happened(PostCreated(post_id=6, title="T", author=AUTHOR)).message())
+    consumer.close()
+    waiting = {"queue": "mail", "waiting": 2}
+    eventually(
+        lambda: json.loads(run_command(place, "empty", "--json").output) == waiting, "both wait"
+    )
+    asked = run_command(place, "empty")
+    assert (asked.exit_code, asked.output) == (
+        *(0, "mail: 2 would be thrown away; --yes does it\n"),
+    )
+    assert run_command(place, "empty", "--yes").output == "mail: 2 thrown away\n"
+    again = run_command(place, "empty", "--yes", "--json")
+    assert json.loads(again.output) == {"queue": "mail", "emptied": 0}
+    assert empty(place.consumer())
+    assert "no dead letters" in run(place, "list").stderr
+
+
+@pytest.mark.parametrize("command", [("dead", "list"), ("empty", "--yes")])
 @pytest.mark.parametrize(
     ("url", "code", "told"),
     [
@@ -85,8 +109,10 @@ def test_what_is_not_there_and_what_is_half_said_are_told(place: Place, consumer
         ("sqlite:////nonexistent/events.db", 1, "/nonexistent/events.db cannot be used"),
     ],
 )
-def test_a_broker_that_cannot_be_used_is_named(url: str, code: int, told: str) -> None:
-    done = CliRunner().invoke(app, ["dead", "list", "--queue", "mail", "--broker", url])
+def test_a_broker_that_cannot_be_used_is_named(
+    command: tuple[str, ...], url: str, code: int, told: str
+) -> None:
+    done = CliRunner().invoke(app, [*command, "--queue", "mail", "--broker", url])
     assert done.exit_code == code
     assert told in done.stderr
 
@@ -98,6 +124,20 @@ def test_the_relay_says_what_waits_without_sending_it(tmp_path: Path) -> None:
     told = CliRunner().invoke(relay_app, ["--status", "--json"], env=environment)
     assert json.loads(told.output)["events"] == 2
     assert desk.store.backlog().events == 2
+    desk.engine.dispose()
+
+
+def test_the_relay_forgets_what_waits_and_says_how_many_that_were(tmp_path: Path) -> None:
+    desk = Desk(f"sqlite:///{tmp_path}/service.db")
+    desk.record(renamed("a"), renamed("b"))
+    environment = {"DATABASE_URL": desk.url}
+    done = CliRunner().invoke(relay_app, ["--forget"], env=environment)
+    assert (done.exit_code, done.output) == (0, "2 events that waited are thrown away\n")
+    again = CliRunner().invoke(relay_app, ["--forget", "--json"], env=environment)
+    assert json.loads(again.output) == {"forgotten": 0}
+    both = CliRunner().invoke(relay_app, ["--forget", "--status"], env=environment)
+    assert both.exit_code == 2
+    assert desk.store.backlog().events == 0
     desk.engine.dispose()
 
 
@@ -134,9 +174,12 @@ def test_the_relay_refuses_addresses_that_cannot_be(tmp_path: Path) -> None:
             assert "Traceback" not in done.stderr
 
 
-def test_an_outbox_that_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("option", "cannot"), [("--status", "read"), ("--forget", "emptied")])
+def test_an_outbox_that_cannot_be_used_is_told_in_one_line(
+    tmp_path: Path, option: str, cannot: str
+) -> None:
     for url in ("mysql://root@127.0.0.1:1/auth", f"sqlite:///{tmp_path}/empty.db"):
-        done = CliRunner().invoke(relay_app, ["--status"], env={"DATABASE_URL": url})
+        done = CliRunner().invoke(relay_app, [option], env={"DATABASE_URL": url})
         assert done.exit_code == 1
         (line,) = done.stderr.splitlines()
-        assert line.startswith("The outbox cannot be read: ")
+        assert line.startswith(f"The outbox cannot be {cannot}: ")

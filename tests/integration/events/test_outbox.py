@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 from flask import Flask
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from extracted.chassis import logs
 from extracted.chassis.events.envelope import read
 from extracted.chassis.events.port import BrokerUnavailableError, Message, UnroutedError
-from extracted.chassis.outbox_store import Backlog
+from extracted.chassis.outbox_store import PURGE_AT_ONCE, Backlog
 from extracted.chassis.relaying import BATCH, Relay
 from tests.integration.events.conftest import eventually
 from tests.integration.events.outboxes import Desk, ListPublisher, renamed
@@ -269,6 +270,35 @@ def test_health_is_told_from_memory_what_waits_also_while_the_broker_is_away(des
         assert told["seen_s"] >= 0
     finally:
         relay.stop()
+
+
+def test_what_waits_is_forgotten_and_what_was_sent_is_kept(desk: Desk) -> None:
+    sent = renamed("sent")
+    desk.record(sent)
+    assert send_all(Relay(desk.store, ListPublisher())) == 1
+    desk.record(*(renamed(f"n{number}", user_id=number) for number in range(1, PURGE_AT_ONCE + 8)))
+    assert desk.store.forget() == PURGE_AT_ONCE + 7
+    assert desk.store.forget() == 0
+    with desk.engine.connect() as connection:
+        assert connection.scalars(select(desk.table.c.event_id)).all() == [sent.id]
+    behind = renamed("behind")
+    desk.record(behind)
+    publisher = ListPublisher()
+    assert send_all(Relay(desk.store, publisher)) == 1
+    assert publisher.ids() == [behind.id]
+
+
+def test_what_a_relay_has_in_hand_is_sent_before_the_rest_is_forgotten(desk: Desk) -> None:
+    in_hand, waiting = renamed("a", 1), renamed("b", 2)
+    desk.record(in_hand, waiting)
+    with ThreadPoolExecutor(1) as pool:
+        with desk.store.claim(1) as claim:
+            forgetting = pool.submit(desk.store.forget)
+            assert not wait([forgetting], timeout=0.5).done
+            claim.settle([each.place for each in claim.events], [], 0)
+        assert forgetting.result(30) == 1
+    with desk.engine.connect() as connection:
+        assert connection.scalars(select(desk.table.c.event_id)).all() == [in_hand.id]
 
 
 def test_what_was_sent_is_thrown_away_after_its_time_and_what_waits_never(desk: Desk) -> None:

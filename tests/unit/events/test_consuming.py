@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,9 @@ class OneConsumer:
         raise NotImplementedError
 
     def dead_letters(self, queue: str) -> Any:
+        raise NotImplementedError
+
+    def contents(self, queue: str, delays_s: Sequence[float] = ()) -> Any:
         raise NotImplementedError
 
 

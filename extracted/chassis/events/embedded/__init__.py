@@ -9,14 +9,15 @@ go by the wall clock, because they have to outlive processes; a clock set back m
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from extracted.chassis.events.embedded.consumer import EmbeddedConsumer
+from extracted.chassis.events.embedded.contents import EmbeddedContents
 from extracted.chassis.events.embedded.dead import EmbeddedDeadLetters
 from extracted.chassis.events.embedded.file import EventFile
 from extracted.chassis.events.embedded.publisher import EmbeddedPublisher
-from extracted.chassis.events.port import MAX_WAITING, Subscription
+from extracted.chassis.events.port import DELAYS_S, MAX_WAITING, Subscription
 
 LEASE_S = 30.0
 
@@ -50,3 +51,7 @@ class EmbeddedBroker:
     def dead_letters(self, queue: str) -> EmbeddedDeadLetters:
         """See `port.Broker`."""
         return EmbeddedDeadLetters(EventFile(self._path), queue, self._max_waiting)
+
+    def contents(self, queue: str, delays_s: Sequence[float] = DELAYS_S) -> EmbeddedContents:
+        """See `port.Broker`. What is to be tried again waits where it was."""
+        return EmbeddedContents(EventFile(self._path), queue)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from extracted.chassis.events.port import Subscription
+from extracted.chassis.events.port import DELAYS_S, Subscription
 from extracted.chassis.events.rabbitmq.address import Address
 from extracted.chassis.events.rabbitmq.consumer import RabbitConsumer
+from extracted.chassis.events.rabbitmq.contents import RabbitContents
 from extracted.chassis.events.rabbitmq.dead import RabbitDeadLetters
 from extracted.chassis.events.rabbitmq.link import Link
 from extracted.chassis.events.rabbitmq.pipeline import Pipeline
@@ -50,3 +51,7 @@ class RabbitBroker:
     def dead_letters(self, queue: str) -> RabbitDeadLetters:
         """See `port.Broker`."""
         return RabbitDeadLetters(Link(self._address), self._names, queue)
+
+    def contents(self, queue: str, delays_s: Sequence[float] = DELAYS_S) -> RabbitContents:
+        """See `port.Broker`."""
+        return RabbitContents(Link(self._address), self._names, queue, delays_s)

@@ -1,6 +1,6 @@
 """The parts: changes to the world that a step makes, and takes back."""
 
-from strangler_proxy.steps.parts.command import RunCommand
+from strangler_proxy.steps.parts.command import RunCommand, RunWhenUndone
 from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove
 from strangler_proxy.steps.parts.finishing import FinishFirst
 from strangler_proxy.steps.parts.flip import FlipRoutes, LeadDefault
@@ -17,6 +17,7 @@ __all__ = [
     "PlanMove",
     "RetireMove",
     "RunCommand",
+    "RunWhenUndone",
     "StartProcess",
     "SwitchSeam",
 ]

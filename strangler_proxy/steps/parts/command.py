@@ -1,4 +1,4 @@
-"""A command that is run to its end, such as the one that makes a service's tables."""
+"""A command that is run to its end: when executed, as one that makes tables, or when undone."""
 
 import os
 import subprocess
@@ -12,8 +12,8 @@ _LAST_CHARS = 400
 
 
 @dataclass(frozen=True)
-class RunCommand:
-    """Runs `command`, which must be safe to repeat. What it made stays, also when undone.
+class _Command:
+    """What both parts are made of: `command`, which must be safe to repeat.
 
     `does` says for people what it does. `environment` is added to the step's own.
     """
@@ -31,21 +31,18 @@ class RunCommand:
         return self.does
 
     @property
-    def forward(self) -> str:
-        """What executing does, for the plan."""
+    def _in_words(self) -> str:
         return f"{self.does}: {' '.join(self.command)}"
-
-    @property
-    def back(self) -> str:
-        """What undoing does, for the plan."""
-        return "nothing: it does no harm there"
 
     def prepare(self) -> Facts:
         """There is nothing to note."""
         return {}
 
-    def execute(self, facts: Facts, pace: Pace) -> None:
-        """Run it to its end."""
+    def holds(self, facts: Facts) -> bool:
+        """What it made is not looked at."""
+        return True
+
+    def _run(self) -> None:
         try:
             ended = subprocess.run(
                 self.command,
@@ -65,9 +62,53 @@ class RunCommand:
             said = ended.stdout.strip()[-_LAST_CHARS:] or "it said nothing"
             raise PartFailed(f"{self.does}: it ended with {ended.returncode}: {said}")
 
+
+@dataclass(frozen=True)
+class RunCommand(_Command):
+    """Runs `command`, which must be safe to repeat. What it made stays, also when undone.
+
+    `does` says for people what it does. `environment` is added to the step's own.
+    """
+
+    @property
+    def forward(self) -> str:
+        """What executing does, for the plan."""
+        return self._in_words
+
+    @property
+    def back(self) -> str:
+        """What undoing does, for the plan."""
+        return "nothing: it does no harm there"
+
+    def execute(self, facts: Facts, pace: Pace) -> None:
+        """Run it to its end."""
+        self._run()
+
     def undo(self, facts: Facts, pace: Pace) -> None:
         """Nothing."""
 
-    def holds(self, facts: Facts) -> bool:
-        """What it made is not looked at."""
-        return True
+
+@dataclass(frozen=True)
+class RunWhenUndone(_Command):
+    """Does nothing, and undone runs `command`, which must be safe to repeat: it clears up.
+
+    `does` and `environment` are as of `RunCommand`. Put it before the part that starts who is in
+    the way, so that undoing comes here when that one has ended.
+    """
+
+    @property
+    def forward(self) -> str:
+        """What executing does, for the plan."""
+        return f"nothing yet: once this is undone, {self.does}"
+
+    @property
+    def back(self) -> str:
+        """What undoing does, for the plan."""
+        return self._in_words
+
+    def execute(self, facts: Facts, pace: Pace) -> None:
+        """Nothing."""
+
+    def undo(self, facts: Facts, pace: Pace) -> None:
+        """Run it to its end. Raises PartFailed with its last words."""
+        self._run()

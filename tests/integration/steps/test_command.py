@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from strangler_proxy.steps.parts import FinishFirst, RunCommand
+from strangler_proxy.steps.parts import FinishFirst, RunCommand, RunWhenUndone
 from strangler_proxy.steps.step import PartFailed
 from tests.unit.steps.fakes import FakePace
 
@@ -36,6 +36,30 @@ def test_a_command_that_does_not_end_or_does_not_exist_is_told(tmp_path: Path) -
         command(tmp_path, "import time; time.sleep(60)", within_s=0.2).execute({}, FakePace())
     with pytest.raises(PartFailed, match="No such file"):
         RunCommand("make it", ("no-such-command",), tmp_path).execute({}, FakePace())
+
+
+def test_what_is_to_be_run_when_undone_is_run_only_then_and_as_often_as_that(
+    tmp_path: Path,
+) -> None:
+    write = "import os; open('made', 'a').write(os.environ['WORD'])"
+    does, run = "forget old events", (sys.executable, "-c", write)
+    part = RunWhenUndone(does, run, tmp_path, {"WORD": "yes"})
+    part.execute(part.prepare(), FakePace())
+    assert not (tmp_path / "made").exists()
+    assert part.holds({})
+    for _ in range(2):
+        part.undo({}, FakePace())
+    assert (tmp_path / "made").read_text() == "yesyes"
+    assert part.name == does
+    assert part.forward == "nothing yet: once this is undone, forget old events"
+    assert part.back == f"forget old events: {' '.join(run)}"
+
+
+def test_an_undoing_whose_command_fails_stops_with_its_last_words(tmp_path: Path) -> None:
+    program = "import sys; print('no broker'); sys.exit(1)"
+    part = RunWhenUndone("forget old events", (sys.executable, "-c", program), tmp_path)
+    with pytest.raises(PartFailed, match="forget old events: it ended with 1: no broker"):
+        part.undo({}, FakePace())
 
 
 def test_undoing_waits_until_nothing_is_left() -> None:

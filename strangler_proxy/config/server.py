@@ -34,7 +34,7 @@ class Limits(Frozen):
     headers: Count = Field(100, description="most header lines in a request (431)")
     body_bytes: Count = Field(4 * 2**30, description="longest request body (413)")
     gather_bytes: WholeNumber = Field(
-        2**20, description="so much of a body is here before an upstream is asked; 0: nothing"
+        256 * 1024, description="so much of a body is here before an upstream is asked; 0: nothing"
     )
     gather_total_bytes: WholeNumber = Field(
         64 * 2**20, description="gathered by a worker at the same time; more bodies are not"

@@ -20,7 +20,7 @@ from tests.wire_tools.proxy import until
 CROWD = 20
 GRACE_S = 3.0
 LENGTHS = (2_000, 1_000_000, 17_000_000)
-AT_ONCE = (10, 300_000, 300_000)
+AT_ONCE = (10, 200_000, 200_000)
 
 
 @pytest.fixture

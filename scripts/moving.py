@@ -34,6 +34,7 @@ from strangler_proxy.steps.parts import (
     HandOver,
     PlanMove,
     RunCommand,
+    RunWhenUndone,
     StartProcess,
 )
 from strangler_proxy.steps.proxy import Proxy
@@ -116,7 +117,8 @@ class Capability:
     `writes` are the routes that the move names: they flip in the moment of the handover, and
     `seen` are those among them that must be seen behind it. `reads` go over by percent before, and
     wholly after. `environment` is the service's own, as variables
-    of the site: its name there -> its name here. `first` runs before the service is started.
+    of the site: its name there -> its name here. `first` runs before the service is started,
+    or once that has ended again.
     `completed`, given the site and that environment, is what has to follow the copy.
     """
 
@@ -128,7 +130,7 @@ class Capability:
     reads: tuple[str, ...]
     samples: Sampling
     environment: Mapping[str, str]
-    first: tuple[RunCommand, ...] = ()
+    first: tuple[RunCommand | RunWhenUndone, ...] = ()
     completed: Callable[[Site, Mapping[str, str]], tuple[Stage, ...]] = lambda *_: ()
     workers: Callable[[Mapping[str, str]], tuple[Worker, ...]] = lambda _: ()
     seam: bool = False

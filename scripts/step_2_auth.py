@@ -12,10 +12,11 @@ from scripts import moving, order
 from scripts.carving import ROOT, python, variable
 from scripts.moving import Capability, Options
 from strangler_proxy.steps import Step
-from strangler_proxy.steps.parts import RunCommand
+from strangler_proxy.steps.parts import RunCommand, RunWhenUndone
 from strangler_proxy.steps.script import Script, Site, run_step_script
 
 NOBODY = "/users/2000000000"
+COPIES_OF_NAMES = "posts"  # the queue that takes events about users
 EXAMPLES = """\
   scripts/step_2_auth.py                        the plan
   scripts/step_2_auth.py --execute              run it; thresholds for live traffic, a day's soak
@@ -39,8 +40,24 @@ def capability() -> Capability:
         reads=("user-read",),
         samples=_samples,
         environment={"DATABASE_URL": "AUTH_DATABASE_URL"},
-        first=(RunCommand("make a key to sign tokens with", keys, ROOT),),
+        first=(RunCommand("make a key to sign tokens with", keys, ROOT), *_forgotten()),
         seam=True,
+    )
+
+
+def _forgotten() -> tuple[RunWhenUndone, RunWhenUndone]:
+    """Events do not outlive the undo: the monolith's renames tell nobody that they are out of date.
+
+    Undone from the last to the first, and so the outbox comes before the queue: what a relay that
+    runs elsewhere sends meanwhile is in the queue by then.
+    """
+    outbox = {"DATABASE_URL": variable("AUTH_DATABASE_URL", moving.SET_BY_UP)}
+    broker = {"BROKER_URL": variable("BROKER_URL", moving.SET_BY_UP)}
+    empty = python("extracted.chassis.events", "empty", "--queue", COPIES_OF_NAMES, "--yes")
+    forget = python("extracted.chassis.relay", "--forget")
+    return (
+        RunWhenUndone("forget events about users that nobody has handled", empty, ROOT, broker),
+        RunWhenUndone("forget events about users that wait to be sent", forget, ROOT, outbox),
     )
 
 

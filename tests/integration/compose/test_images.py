@@ -25,6 +25,7 @@ from packaging.utils import canonicalize_name
 from deploy.pin import asked, brought
 from extracted.auth import keyfolder
 from extracted.chassis.clock import utc_now
+from extracted.chassis.schema import upgrade
 from scripts.processes import ROOT
 from strangler_proxy.config import load
 from strangler_proxy.handover.move import load_moves
@@ -116,6 +117,27 @@ def test_the_commands_that_steps_begin_with_are_there(
     started = f"sys.argv[1:] = {arguments}; runpy.run_module({module!r}, None, '__main__')"
     done = _run(image, tmp_path, started, {"DATABASE_URL": f"sqlite:///{tmp_path}/made.db"})
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("extracted.chassis.relay", ["--forget"]),
+        ("extracted.chassis.events", ["empty", "--queue", "posts", "--yes"]),
+    ],
+)
+def test_the_commands_that_the_undo_of_auth_ends_with_are_there(
+    module: str, arguments: list[str], parts: dict[str, Any], tmp_path: Path
+) -> None:
+    image = _image(parts, "steps", tmp_path)
+    started = f"sys.argv[1:] = {arguments}; runpy.run_module({module!r}, None, '__main__')"
+    upgrade(f"sqlite:///{tmp_path}/auth.db", "auth")
+    given = {"DATABASE_URL": f"sqlite:///{tmp_path}/auth.db", "BROKER_URL": f"amqp://{NOWHERE}/"}
+    done = _run(image, tmp_path, started, given)
+    if module == "extracted.chassis.relay":
+        assert done.returncode == 0, done.stderr
+    else:
+        assert f"RabbitMQ at {NOWHERE} cannot be used" in done.stderr
 
 
 @pytest.mark.parametrize(

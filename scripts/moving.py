@@ -42,6 +42,7 @@ from strangler_proxy.steps.script import Site, StepError
 
 PAGE, MOST_PAGES = 50, 40
 LOOK_S = 30.0
+SETTLE_S = 10.0  # what is written while it is compared comes to the copy a moment later
 MOVES = ROOT / "migrations" / "moves.yaml"
 SET_BY_UP = "give it the value that scripts/up writes into var/env"
 
@@ -305,6 +306,7 @@ def _compared(
         Rules.parse(sorted(rules)),
         minimum=options.samples,
         patience_s=min(options.patience_s, 600.0),
+        settle_s=SETTLE_S,
     )
     return Stage("answers", None, (answers,))
 

@@ -73,13 +73,18 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class Run:
-    """One process at work on one step. `options` are remembered in the ledger for later runs."""
+    """One process at work on one step. `options` are remembered in the ledger for later runs.
+
+    `needed_by` are steps that are in force and would break without this one: it is executed again
+    when a part has lapsed, such as a service that ended, but stops where it would fall back.
+    """
 
     step: Step
     ledger: Ledger
     pace: Pace
     watcher: Watcher
     options: dict[str, Any]
+    needed_by: tuple[str, ...] = ()
 
     def to(self, wanted: Direction) -> Outcome:
         """Go on until the step is done, undone, fallen back or stopped. Raises UnknownPart."""
@@ -103,7 +108,7 @@ class Run:
             case Begin():
                 record(Kind.BEGAN, options=self.options)
             case Execute(part, resumed):
-                self._execute(part, resumed)
+                return self._execute(part, resumed)
             case Prove():
                 return self._prove(move)
             case Finish():
@@ -118,7 +123,7 @@ class Run:
                 return self._rested(wanted)
         return None
 
-    def _execute(self, part: Part, resumed: bool) -> None:
+    def _execute(self, part: Part, resumed: bool) -> Outcome | None:
         self.watcher.acting(part.forward)
         try:
             if not resumed:
@@ -127,10 +132,10 @@ class Run:
         except PartFailed as fault:
             text = f"{part.name}: {fault}"
             self.watcher.result(text, Verdict.FAILED)
-            self.ledger.record(Kind.FAILED, text=text)
-        else:
-            self.ledger.record(Kind.DONE, part=part.name)
-            self.watcher.result(part.name, Verdict.PASSED)
+            return self._failed(text)
+        self.ledger.record(Kind.DONE, part=part.name)
+        self.watcher.result(part.name, Verdict.PASSED)
+        return None
 
     def _prove(self, move: Prove) -> Outcome | None:
         key = gate_key(move.stage, move.gate)
@@ -142,11 +147,18 @@ class Run:
             self.ledger.record(Kind.PASSED, **found)
             return None
         if evidence.verdict is Verdict.FAILED:
-            self.ledger.record(Kind.FAILED, text=text, **found)
-            return None
+            return self._failed(text, **found)
         waited_s = move.gate.patience_s
         after = f"too little evidence after {spelled(waited_s)}: " if waited_s else ""
         return self._stopped(f"{after}{text}")
+
+    def _failed(self, text: str, **found: Any) -> Outcome | None:
+        """From here on the step goes back, unless others stand on it."""
+        if self.needed_by:
+            others = ", ".join(self.needed_by)
+            return self._stopped(f"{text}. It does not fall back, since these need it: {others}")
+        self.ledger.record(Kind.FAILED, text=text, **found)
+        return None
 
     def _try(self, move: Prove) -> Evidence:
         key, gate = gate_key(move.stage, move.gate), move.gate

@@ -24,6 +24,11 @@ def order_of(name: str, needs: Mapping[str, Iterable[str]]) -> Order:
     return Order(tuple(needs.get(name, ())), needed_by)
 
 
+def begun(names: Iterable[str], phases: Mapping[str, Phase]) -> list[str]:
+    """Those of these steps that are in force, or partly so."""
+    return [name for name in names if phases[name] is not Phase.IDLE]
+
+
 def out_of_turn(way: Direction, order: Order, phases: Mapping[str, Phase]) -> str | None:
     """Why a step may not go this way now, by where the others stand; None while it may."""
     if way is Direction.EXECUTE:
@@ -31,8 +36,7 @@ def out_of_turn(way: Direction, order: Order, phases: Mapping[str, Phase]) -> st
         if missing:
             return f"this step needs others, which are not done: {', '.join(missing)}"
         return None
-    begun = [name for name in order.needed_by if phases[name] is not Phase.IDLE]
-    if begun:
-        last_first = ", ".join(reversed(begun))
+    if standing := begun(order.needed_by, phases):
+        last_first = ", ".join(reversed(standing))
         return f"other steps need this one and would break without it: undo {last_first} first"
     return None

@@ -25,7 +25,7 @@ from strangler_proxy.steps.ledger import (
 from strangler_proxy.steps.leftovers import Leftover, as_lines
 from strangler_proxy.steps.narrator import Narrator
 from strangler_proxy.steps.options import add_options, choose
-from strangler_proxy.steps.order import ANY_TIME, Order, out_of_turn
+from strangler_proxy.steps.order import ANY_TIME, Order, begun, out_of_turn
 from strangler_proxy.steps.pace import RealPace, stopped_by_signals
 from strangler_proxy.steps.plan import as_table, as_values, next_in_words, standing
 from strangler_proxy.steps.state import Phase, State, fold
@@ -78,9 +78,10 @@ class Script:
     def barred(self, way: Direction, site: Site) -> str | None:
         """Why it may not be run in this direction now; None while it may. Raises LedgerError."""
         lost = self.over(site) or (self.no_way_back(site) if way is Direction.UNDO else None)
-        return lost or out_of_turn(way, self.order, self._others(site))
+        return lost or out_of_turn(way, self.order, self.others(site))
 
-    def _others(self, site: Site) -> dict[str, Phase]:
+    def others(self, site: Site) -> dict[str, Phase]:
+        """How far the steps are that its order names. Raises LedgerError."""
         names = (*self.order.before, *self.order.needed_by)
         return {name: fold(read_ledger(ledger_of(name, site))).phase for name in names}
 
@@ -124,7 +125,8 @@ def _act(script: Script, chosen: dict[str, Any], told: Console) -> int:
         options = choose(script.options, ledger.state.options, chosen)
         step = script.declare(options, site)
         narrator = Narrator(told, pace.now)
-        run = Run(step, ledger, pace, narrator, asdict(options))
+        needed_by = tuple(begun(script.order.needed_by, script.others(site)))
+        run = Run(step, ledger, pace, narrator, asdict(options), needed_by)
         try:
             outcome = run.to(Direction(wanted))
         except UnknownPart:

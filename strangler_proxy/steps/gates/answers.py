@@ -11,6 +11,7 @@ from strangler_proxy.compare import Answer, Finding, Rules, compare, learn_noise
 from strangler_proxy.steps.gates.traffic import Unobservable
 from strangler_proxy.steps.step import Evidence, Pace, Verdict
 
+LOOK_AGAIN_S = 0.5
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -38,8 +39,9 @@ class AnswersCompared:
     """Passes once `minimum` samples, all different, got the same answer from both sides.
 
     A difference is asked for again with the control asked twice, so that noise and chance do not
-    speak against the candidate; one that stays fails the gate. `samples` yields what there is to
-    ask; it is called again when it runs dry, and raises Unobservable.
+    speak against the candidate; one that stays for `settle_s`, in which a copy may catch up with
+    what has just been written, fails the gate. `samples` yields what there is to ask; it is called
+    again when it runs dry, and raises Unobservable.
     """
 
     samples: Callable[[], Iterator[Sample]]
@@ -49,6 +51,7 @@ class AnswersCompared:
     minimum: int
     patience_s: float
     interval_s: float = 0.02
+    settle_s: float = 0.0
     name: str = "answers"
 
     @property
@@ -58,13 +61,23 @@ class AnswersCompared:
 
     def begin(self, pace: Pace) -> "_Comparing":
         """Start with no sample seen."""
-        return _Comparing(self)
+        return _Comparing(self, pace)
+
+
+@dataclass
+class _Doubt:
+    """A sample that was answered in two ways: since when, and when it is asked for again."""
+
+    since: float
+    again_at: float
 
 
 @dataclass
 class _Comparing:
     gate: AnswersCompared
+    pace: Pace
     alike: set[Sample] = field(default_factory=set)
+    doubts: dict[Sample, _Doubt] = field(default_factory=dict)
     waiting: Iterator[Sample] = field(default_factory=lambda: iter(()))
     trouble: str = ""
 
@@ -76,23 +89,37 @@ class _Comparing:
         except Unobservable as fault:
             self.trouble = f"; {fault}"
             return self._evidence()
+        if found and sample and not self._settled(sample):
+            self.trouble = f"; {sample}: {found[0]}, which is looked at again"
+            return self._evidence()
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             return Evidence(Verdict.FAILED, f"{sample}: {found[0]}{more}", self._numbers())
         if sample:
             self.alike.add(sample)
+            self.doubts.pop(sample, None)
             self.trouble = ""
         return self._evidence()
 
+    def _settled(self, sample: Sample) -> bool:
+        """Whether it has been answered in two ways for so long that no more waiting will help."""
+        now = self.pace.now()
+        doubt = self.doubts.setdefault(sample, _Doubt(now, now))
+        doubt.again_at = now + LOOK_AGAIN_S
+        return now - doubt.since >= self.gate.settle_s
+
     def _next(self) -> Sample | None:
-        sample = self._unseen()
+        now = self.pace.now()
+        due = next((sample for sample, doubt in self.doubts.items() if doubt.again_at <= now), None)
+        sample = due or self._unseen()
         if sample is None:
             self.waiting = self.gate.samples()
             sample = self._unseen()
         return sample
 
     def _unseen(self) -> Sample | None:
-        return next((sample for sample in self.waiting if sample not in self.alike), None)
+        known = self.alike | self.doubts.keys()
+        return next((sample for sample in self.waiting if sample not in known), None)
 
     def _differences(self, sample: Sample) -> list[Finding]:
         control = self.gate.control(sample)
@@ -114,7 +141,7 @@ class _Comparing:
         return unexplained(compare(control, candidate, rules))
 
     def _evidence(self) -> Evidence:
-        enough = len(self.alike) >= self.gate.minimum
+        enough = len(self.alike) >= self.gate.minimum and not self.doubts
         text = f"{len(self.alike)} of {self.gate.minimum} samples alike{self.trouble}"
         verdict = Verdict.PASSED if enough else Verdict.INCONCLUSIVE
         return Evidence(verdict, text, self._numbers())

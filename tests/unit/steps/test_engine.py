@@ -22,11 +22,11 @@ class World:
     def part(self, name, **how):
         return FakePart(name, self.seen, **how)
 
-    def run(self, wanted, *stages, pace=None, options=None):
+    def run(self, wanted, *stages, pace=None, options=None, needed_by=()):
         step = Step("s", "S", stages)
         self.watcher = Silent()
         with open_ledger(self.path, wanted) as ledger:
-            run = Run(step, ledger, pace or FakePace(), self.watcher, options or {})
+            run = Run(step, ledger, pace or FakePace(), self.watcher, options or {}, needed_by)
             outcome = run.to(wanted)
             self.state = ledger.state
         return outcome
@@ -231,3 +231,18 @@ def test_the_options_of_an_attempt_are_remembered_until_it_is_undone(world):
     assert world.state.options == {"percents": [5, 50]}
     world.run(Direction.UNDO, *stages)
     assert world.state.options == {}
+
+
+def test_a_step_that_others_need_is_mended_but_does_not_fall_back(world):
+    assert world.run(Direction.EXECUTE, Stage("1", world.part("a"))).ending is Ending.DONE
+    lapsed = Stage("1", world.part("a", fails="execute", holds=False))
+    outcome = world.run(Direction.EXECUTE, lapsed, needed_by=("later",))
+    assert outcome.ending is Ending.STOPPED
+    assert "does not fall back, since these need it: later" in outcome.text
+    doubted = Stage("1", world.part("a", holds=False), (FakeGate("g", FAILED),))
+    outcome = world.run(Direction.EXECUTE, doubted, needed_by=("later",))
+    assert outcome.ending is Ending.STOPPED
+    assert world.state.phase is Phase.FORWARD
+    assert "undo a" not in world.journal
+    mended = Stage("1", world.part("a"), (FakeGate("g"),))
+    assert world.run(Direction.EXECUTE, mended, needed_by=("later",)).ending is Ending.DONE

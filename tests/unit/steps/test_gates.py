@@ -1,5 +1,7 @@
 """The gates over fakes of what they observe."""
 
+from dataclasses import replace
+
 import pytest
 
 from strangler_proxy.compare import Answer, Rules
@@ -143,6 +145,35 @@ def test_a_difference_that_stays_fails_and_is_shown():
     evidence = last(comparing(echo, lambda sample: Answer(200, (), b"other")))
     assert evidence.verdict is FAILED
     assert evidence.text.startswith("GET /a: real difference at body")
+
+
+def settling(candidate, settle_s=2.0):
+    trial = comparing(echo, candidate, targets=("/a", "/b"), minimum=2)
+    return replace(trial.gate, settle_s=settle_s).begin(trial.pace), trial.pace
+
+
+def test_a_copy_that_catches_up_within_its_time_is_alike():
+    late = [b"old"] * 3  # asked twice at the first look, once more at the next
+
+    def behind(sample):
+        return Answer(
+            200, (), late.pop() if sample.target == "/a" and late else sample.target.encode()
+        )
+
+    trial, pace = settling(behind)
+    verdicts = look(trial, pace, 8, seconds=0.5)
+    assert FAILED not in verdicts
+    assert verdicts[-1] is PASSED
+    assert not late
+
+
+def test_one_that_never_catches_up_fails_when_its_time_is_over_and_not_before():
+    def stuck(sample):
+        return Answer(200, (), b"old" if sample.target == "/a" else sample.target.encode())
+
+    trial, pace = settling(stuck)
+    verdicts = look(trial, pace, 5, seconds=0.5)
+    assert verdicts == [INCONCLUSIVE] * 4 + [FAILED]
 
 
 def test_a_candidate_that_does_not_answer_fails_and_a_control_that_does_not_is_no_evidence():

@@ -23,10 +23,12 @@ def inspect(
     moved: Collection[str] = (),
     *,
     retired: bool = False,
+    mailed_again: int = 0,
 ) -> Iterator[Finding]:
     """Yield every broken promise, place by place.
 
     `moved` are capabilities that left with data; `retired`: nothing is carried back any more.
+    `mailed_again` mails may have come twice under one Message-ID: a worker was killed so often.
     """
     journal = scene.journal
     client = Client(scene, "auditor")
@@ -45,7 +47,8 @@ def inspect(
     payments = journal.rows("payment")
     yield from audit_charges(payments, places.charges_made(environ))
     letters = places.letters_delivered(mail)
-    yield from audit_letters(journal.rows("post"), payments, journal.rows("user"), letters)
+    posts, users = journal.rows("post"), journal.rows("user")
+    yield from audit_letters(posts, payments, users, letters, mailed_again)
 
 
 def _rows(scene: Scene, holdings: Holdings) -> Iterator[Finding]:

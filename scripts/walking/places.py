@@ -180,4 +180,5 @@ def _letter(content: bytes) -> Letter:
     message = email.message_from_bytes(content, policy=email.policy.default)
     body = message.get_body(("plain",))
     told = "" if body is None else " ".join(str(body.get_content()).split())
-    return Letter(str(message["X-Envelope-To"]), str(message["Subject"]), told)
+    to, subject = str(message["X-Envelope-To"]), str(message["Subject"])
+    return Letter(to, subject, told, str(message["Message-ID"] or ""))

@@ -190,9 +190,9 @@ POSTED = Letter("ann@example.org", "Published: fig", "Hello, it is published as 
 RECEIPT = Letter("ann@example.org", "Receipt for 5.00 EUR", "Payment 9, reference pi_1.")
 
 
-def audit_mail(books: Books, *letters: Letter) -> list[str]:
+def audit_mail(books: Books, *letters: Letter, again: int = 0) -> list[str]:
     posts, payments, users = (books.journal.rows(kind) for kind in ("post", "payment", "user"))
-    return kinds(audit_letters(posts, payments, users, letters))
+    return kinds(audit_letters(posts, payments, users, letters, again))
 
 
 @pytest.fixture
@@ -221,6 +221,17 @@ def test_a_mail_that_did_not_come_is_found(
 
 def test_a_mail_that_came_twice_is_found(busy: Books) -> None:
     assert audit_mail(busy, POSTED, RECEIPT, POSTED) == ["duplicated"]
+
+
+def test_a_mail_that_came_again_is_none_if_its_worker_was_killed_and_its_message_id_says_so(
+    busy: Books,
+) -> None:
+    posted, again = replace(POSTED, message_id="<1@x>"), replace(POSTED, message_id="<2@x>")
+    assert audit_mail(busy, posted, posted, RECEIPT, again=1) == []
+    assert audit_mail(busy, posted, posted, posted, RECEIPT, again=1) == ["duplicated"]
+    assert audit_mail(busy, posted, posted, RECEIPT, again=0) == ["duplicated"]
+    assert audit_mail(busy, posted, again, RECEIPT, again=1) == ["duplicated"]
+    assert audit_mail(busy, POSTED, POSTED, RECEIPT, again=1) == ["duplicated"]
 
 
 def test_a_mail_to_somebody_else_is_found(busy: Books) -> None:

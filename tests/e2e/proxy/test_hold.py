@@ -88,7 +88,7 @@ def test_flips_under_a_hold_send_each_write_to_one_side_and_never_to_both_at_onc
             assert {side: len(bodies(bench, side)) for side in ("old", "new")} == seen
             released = served.running.release(name)
             assert released.broken is None
-            # A writer that one worker has let go may be held again by the one that is told after it.
+            # A writer that one worker has let go may be held again by the one told after it.
             assert 8 <= released.held <= 16
             other = "old" if to == "new" else "new"
             until(lambda: len(bodies(bench, to)) > seen[to] + 8, "the new side has them")  # noqa: B023

@@ -7,7 +7,7 @@ import pytest
 from scripts.walking.steps import STEPS
 from tests.e2e.stages.conftest import Stages
 
-pytestmark = [pytest.mark.walk, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.walk, pytest.mark.timeout(1200)]
 
 
 THERE_AND_BACK = [script for script in STEPS if script.undoable]

@@ -95,7 +95,7 @@ class Installer:
         """All of these, in one transaction where that can be."""
         if not self._transactional:
             for statement in statements:
-                self._session.execute(statement)
+                self._session.define(statement)
             return
         with self._session.transaction():
             for statement in statements:

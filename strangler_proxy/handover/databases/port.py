@@ -260,6 +260,12 @@ class Session(Protocol):
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement; gives the number of rows it touched (-1 where that has no meaning)."""
 
+    def define(self, sql: str) -> None:
+        """Run one statement that makes or drops something, where it cannot be rolled back.
+
+        Where the database can, without queueing for tables that writers use. Raises LockBusy.
+        """
+
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each row of parameters, as fast as the driver can."""
 

@@ -36,6 +36,9 @@ class Tables:
         self.done.append(sql)
         return 0
 
+    def define(self, sql: str) -> None:
+        self.execute(sql)
+
     @contextmanager
     def transaction(self):
         self.done.append("begin")

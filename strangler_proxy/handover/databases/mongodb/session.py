@@ -78,6 +78,10 @@ class WithoutSql:
         """No SQL."""
         _no_sql()
 
+    def define(self, sql: str) -> None:
+        """No SQL."""
+        _no_sql()
+
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """No SQL."""
         _no_sql()

@@ -5,8 +5,9 @@ keys' changing) reaches a moved table through foreign keys gets a trigger that r
 the moved table before it happens (cascades.py). TRUNCATE fires nothing: it makes the table anew, as
 its fingerprint shows.
 
-CREATE TRIGGER waits (metadata lock) for every transaction that has used the table, and those that
-come later see the trigger: when it returns, no change is under way that it does not record.
+CREATE TRIGGER waits (metadata lock), or is tried again, until no transaction goes on that has used
+the table, and those that come later see the trigger: when it returns, no change is under way that
+it does not record.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -5,6 +5,7 @@ numbers given for AUTO_INCREMENT columns are kept, zero too; nothing is cut off 
 without an error. Locks and marks belong to the connection: no pooler between.
 """
 
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,8 @@ from strangler_proxy.handover.databases.port import DatabaseKind, Row, Table, Ta
 from strangler_proxy.handover.faults import DatabaseUnreachable, HandoverRefused, LockBusy
 
 _CONNECT_S = 10
+_LOOK_S = 0.005
+_MISSES = 10
 _LOCKS_FIRST_S = 1  # a wait for a lock is told as one
 _PATIENCE_S = 10  # the server's own time limits come first
 _MODES = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO"
@@ -75,6 +78,7 @@ class MysqlSession:
         self.dialect = MysqlDialect()
         self.enforces_references = False
         self._shown = shown
+        self._missed = 0
         try:
             self.raw = pymysql.connect(
                 **arguments,
@@ -98,6 +102,37 @@ class MysqlSession:
         """Run one statement."""
         with self._told(), self.raw.cursor() as cursor:
             return int(cursor.execute(sql, parameters))
+
+    def define(self, sql: str) -> None:
+        """Run DDL in a moment in which no transaction uses its tables.
+
+        Writers queue behind a DDL that waits. One who has read the table before would then be
+        waited for and wait himself, and the server ends him, not the DDL (error 1213, metadata
+        locks). So MariaDB is told not to wait, and asked often. MySQL waits a second at least; and
+        so does MariaDB where such a moment has not come in ten times the session's time for locks.
+        """
+        if not self._maria or self._missed >= _MISSES:
+            self.execute(sql)
+            return
+        before = self.scalar("SELECT @@lock_wait_timeout")
+        self.execute("SET lock_wait_timeout = 0")
+        try:
+            self._define_soon(sql, time.monotonic() + before)
+        finally:
+            if self.raw.open:
+                self.execute("SET lock_wait_timeout = %s", (before,))
+
+    def _define_soon(self, sql: str, deadline: float) -> None:
+        while True:
+            try:
+                self.execute(sql)
+            except LockBusy:
+                if time.monotonic() >= deadline:
+                    self._missed += 1
+                    raise
+            else:
+                return
+            time.sleep(_LOOK_S)
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each row; the driver sends an INSERT's rows together."""

@@ -81,6 +81,10 @@ class PostgresqlSession:
         with self._told():
             return self.raw.execute(sql, parameters).rowcount
 
+    def define(self, sql: str) -> None:
+        """Like any other statement: whoever has read may write on beside it."""
+        self.execute(sql)
+
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each row, in a pipeline."""
         with self._told(), self.raw.cursor() as cursor:

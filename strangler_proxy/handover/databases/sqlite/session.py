@@ -81,6 +81,10 @@ class SqliteSession:
         with self._asked():
             return self.raw.execute(sql, parameters).rowcount
 
+    def define(self, sql: str) -> None:
+        """Like any other statement: whoever has read may write on beside it."""
+        self.execute(sql)
+
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a prepared statement for each row."""
         with self._asked():

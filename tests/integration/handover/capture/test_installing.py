@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from strangler_proxy.handover.capture import Capture, Patience
-from strangler_proxy.handover.databases.port import Kind, TableName
+from strangler_proxy.handover.databases.port import Kind, Session, TableName
 from strangler_proxy.handover.faults import LockBusy
 from strangler_proxy.handover.fence import Fence
 from tests.integration.handover.capture.capturing import MOVE, QUICK, Make, T, captured, keys, side
@@ -180,3 +180,38 @@ def test_a_fence_goes_on_where_capture_is_taken_away(kind, place):
         session.execute("INSERT INTO t VALUES (1)")
     fence.remove()
     session.execute("INSERT INTO t VALUES (1)")
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["made", "dropped"])
+def test_who_has_read_a_table_and_then_writes_it_is_not_ended_by_a_trigger_that_comes_or_goes(
+    place: Make, there: bool
+) -> None:
+    here = place("mysql")
+    writer = here.writer(T, "INSERT INTO t VALUES (1, 1)")
+    if "mariadb" not in str(writer.scalar("SELECT VERSION()")).lower():
+        pytest.skip("MySQL has a trigger wait for a second at least, and others behind it")
+    capture = Capture(here.database, MOVE, [side(here.session(), "t")])
+    if there:
+        capture.install(QUICK)
+    change = capture.remove if there else capture.install
+    before = _defined(writer)
+    with writer.transaction():
+        assert writer.rows("SELECT n FROM t") == [(1,)]
+        installer = threading.Thread(target=change, args=(QUICK,))
+        installer.start()
+        until(lambda: _defined(writer) > before, "it was tried")
+        writer.execute("UPDATE t SET n = 2 WHERE id = 1")
+    installer.join(20)
+    assert not installer.is_alive()
+    assert writer.rows("SELECT n FROM t") == [(2,)]
+    if not there:
+        writer.execute("UPDATE t SET n = 3 WHERE id = 1")
+        assert ("t", (1,)) in keys(here, capture)
+
+
+def _defined(session: Session) -> int:
+    """How often this server was asked to make or drop a trigger."""
+    rows = session.rows(
+        "SHOW GLOBAL STATUS WHERE Variable_name RLIKE '^Com_(create|drop)_trigger$'"
+    )
+    return sum(int(count) for _, count in rows)

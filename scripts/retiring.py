@@ -137,12 +137,6 @@ def left_over(site: Site) -> Iterator[Leftover]:
         yield Leftover("code", tuple(there), str(ROOT))
 
 
-def _sides(config: Config) -> Iterator[str]:
-    for route in config.routes:
-        if route.compose is None and MONOLITH in (route.control, route.candidate):
-            yield f"{'control' if route.control == MONOLITH else 'candidate'} of {route.name}"
-
-
 def _tables() -> Iterator[Leftover]:
     url = os.environ.get("DATABASE_URL")
     if not url:

@@ -1,6 +1,5 @@
 """The order of a walk: start everything, let it be played, stop, audit."""
 
-import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -46,8 +45,6 @@ class Walk:
     def run(self) -> Report:
         """Walk. Raises ComponentFailedError when a part of the blog fails; always stops all."""
         folder = self.plan.folder
-        moves = folder / "moves.yaml"
-        shutil.copyfile(ROOT / "migrations" / "moves.yaml", moves)
         environ = stack.environment(folder, self.ports, stack.new_secrets())
         routes = folder / "strangler.yaml"
         stack.write_routes(ROOT / "strangler.yaml", routes, self.ports)
@@ -56,7 +53,7 @@ class Walk:
             Teller(self.console, self._counts, self.clock) as teller,
             Fleet(folder / "log") as fleet,
         ):
-            environ |= {"STRANGLER_MOVES": str(moves), **places}
+            environ |= places
             try:
                 self._start(fleet, environ, routes, teller)
                 return self._walk(fleet, environ, routes, teller)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -21,17 +20,14 @@ class Site:
         self.ports = stack.Ports.free()
         self.data = folder / "va r"  # a space, as folders have
         self.routes = folder / "strangler.yaml"
-        self.moves = folder / "moves.yaml"
         self.run_dir = folder / ".strangler"
         stack.write_routes(ROOT / "strangler.yaml", self.routes, self.ports)
-        shutil.copyfile(ROOT / "migrations" / "moves.yaml", self.moves)
         stack.write_environment(
             self.data / "env",
             {
                 "OBJECT_STORE_PORT": str(self.ports.object_store),
                 "MAIL_SINK_PORT": str(self.ports.mail_sink),
                 "STRIPE_DOUBLE_PORT": str(self.ports.stripe_double),
-                "STRANGLER_MOVES": str(self.moves),
                 **variables,
             },
         )

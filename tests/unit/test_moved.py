@@ -5,29 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from scripts import moved, moving, stack
+from scripts import moved, moving
 from scripts.moved import Standing, needed
-from scripts.processes import ROOT
 from strangler_proxy.config import load
 from strangler_proxy.handover.ledger import ledger_path, open_ledger
 from strangler_proxy.handover.standing import RecordKind
 from strangler_proxy.steps.ledger import open_ledger as open_step_ledger
 from strangler_proxy.steps.parts import StartProcess
 from strangler_proxy.steps.script import Site
-
-PORTS = stack.Ports(1, 2, 3, 4, 5, 6, 7, 8, 9)
+from tests.declared_site import declared_site
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    for name, value in stack.environment(tmp_path, PORTS, stack.new_secrets()).items():
-        monkeypatch.setenv(name, value)
-    moves = tmp_path / "moves.yaml"
-    moves.write_bytes((ROOT / "migrations" / "moves.yaml").read_bytes())
-    monkeypatch.setenv("STRANGLER_MOVES", str(moves))
-    routes = tmp_path / "strangler.yaml"
-    stack.write_routes(ROOT / "strangler.yaml", routes, PORTS)
-    return Site(load(routes), routes, tmp_path / ".strangler")
+    return declared_site(tmp_path, monkeypatch)
 
 
 def names(site: Site, **sets: set[str]) -> list[str]:

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from scripts import moved, moving, stack, step_3_posts, step_5_retire
+from scripts import moved, moving, step_3_posts, step_5_retire
 from scripts.processes import ROOT
 from strangler_proxy.config import load
 from strangler_proxy.handover.ledger import ledger_path
 from strangler_proxy.handover.move import load_moves
 from strangler_proxy.steps.parts import StartProcess
 from strangler_proxy.steps.script import Site, StepError
+from tests.declared_site import declared_site
 from tests.steps_done import take_for_done
 
-PORTS = stack.Ports(1, 2, 3, 4, 5, 6, 7, 8, 9)
 MONGODB = "mongodb://ann:secret@127.0.0.1:10/posts"
 SCRIPT = "scripts/step_3_posts.py"
 # What `import` finds of a package that is not installed.
@@ -31,15 +31,10 @@ WITHOUT_DRIVER = (
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    for name, value in stack.environment(tmp_path, PORTS, stack.new_secrets()).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("POSTS_DATABASE_URL", MONGODB)
-    monkeypatch.setenv("STRANGLER_MOVES", str(tmp_path / "moves.yaml"))
     for name in ("moves.yaml", "moves_mongodb.yaml"):
         shutil.copy(ROOT / "migrations" / name, tmp_path)
-    routes = tmp_path / "strangler.yaml"
-    stack.write_routes(ROOT / "strangler.yaml", routes, PORTS)
-    return Site(load(routes), routes, tmp_path / ".strangler")
+    moves = str(tmp_path / "moves.yaml")
+    return declared_site(tmp_path, monkeypatch, POSTS_DATABASE_URL=MONGODB, STRANGLER_MOVES=moves)
 
 
 def declared(site: Site) -> list[str]:

@@ -8,29 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from scripts import retiring, stack, step_1_image, step_5_retire
+from scripts import retiring, step_1_image, step_5_retire
 from scripts.processes import ROOT
-from strangler_proxy.config import load
 from strangler_proxy.handover.ledger import ledger_path, open_ledger
 from strangler_proxy.handover.standing import RecordKind
 from strangler_proxy.steps.options import choose
 from strangler_proxy.steps.parts import RetireMove
 from strangler_proxy.steps.script import Site, main
+from tests.declared_site import declared_site
 
-PORTS = stack.Ports(1, 2, 3, 4, 5, 6, 7, 8, 9)
 MOVED = ("payments", "posts", "comments", "users")
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    for name, value in stack.environment(tmp_path, PORTS, stack.new_secrets()).items():
-        monkeypatch.setenv(name, value)
-    moves = tmp_path / "moves.yaml"
-    moves.write_bytes((ROOT / "migrations" / "moves.yaml").read_bytes())
-    monkeypatch.setenv("STRANGLER_MOVES", str(moves))
-    routes = tmp_path / "strangler.yaml"
-    stack.write_routes(ROOT / "strangler.yaml", routes, PORTS)
-    return Site(load(routes), routes, tmp_path / ".strangler")
+    return declared_site(tmp_path, monkeypatch)
 
 
 def record(site: Site, kind: RecordKind, *moves: str) -> None:

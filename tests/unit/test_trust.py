@@ -16,12 +16,9 @@ from extracted.payment.settings import Settings as Payment
 from extracted.posts.settings import ConsumerSettings as Consumer
 from extracted.posts.settings import Settings as Posts
 from scripts import moved, stack, trust
-from scripts.processes import ROOT
-from strangler_proxy.config import load
 from strangler_proxy.steps.parts import StartProcess
-from strangler_proxy.steps.script import Site
+from tests.declared_site import PORTS, declared_site
 
-PORTS = stack.Ports(1, 2, 3, 4, 5, 6, 7, 8, 9)
 READERS: dict[str, Callable[[Mapping[str, str]], Any]] = {
     "image": Images.from_environ,
     "auth": Auth.from_environ,
@@ -51,11 +48,7 @@ class Noting(dict[str, str]):
 
 @pytest.fixture
 def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, StartProcess]:
-    for name, value in stack.environment(tmp_path, PORTS, stack.new_secrets()).items():
-        monkeypatch.setenv(name, value)
-    routes = tmp_path / "strangler.yaml"
-    stack.write_routes(ROOT / "strangler.yaml", routes, PORTS)
-    programs = moved.programs(Site(load(routes), routes, tmp_path / ".strangler"))
+    programs = moved.programs(declared_site(tmp_path, monkeypatch))
     every = (part for of_one in programs.values() for part in of_one)
     return {part.service: part for part in every if not part.service.endswith(moved.MOVER)}
 

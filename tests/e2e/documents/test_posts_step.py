@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -14,7 +13,7 @@ from pymongo import MongoClient
 
 from scripts.walking.steps import STEPS, run_step
 from tests.e2e.documents.writers import Blog, traffic
-from tests.e2e.local import ROOT, Site
+from tests.e2e.local import Site
 from tests.mongodb.replica_set import replica_set
 from tests.mongodb.wire import wire_server
 from tests.steps_done import take_for_done
@@ -29,7 +28,6 @@ SEEDED = 15
 def up(folder: Path, database: str) -> Iterator[Site]:
     """The blog behind its proxy, whose posts are to move into this database."""
     site = Site(folder, POSTS_DATABASE_URL=database, BCRYPT_ROUNDS="4", LOGIN_LIMIT="6000/minute")
-    shutil.copy(ROOT / "migrations" / "moves_mongodb.yaml", site.moves.parent)
     take_for_done(site.run_dir, "image", "auth")
     try:
         started = site.up("--detach")

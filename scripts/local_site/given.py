@@ -49,6 +49,7 @@ def settle(made: Mapping[str, str], kept: Mapping[str, str], given: Mapping[str,
     values = {**made, **kept, **{name: made[name] for name in FOLLOWING if name in made}}
     new = [name for name in TAKEN if name in given and name not in kept]
     values |= {name: given[name] for name in new}
+    elsewhere = {name for name in new if values[name] != made.get(name)}
     companions = [name for name in WITH if name in given and name not in kept]
     new += [name for name in companions if values[WITH[name]] != made.get(WITH[name])]
     values |= {name: given[name] for name in new}
@@ -59,7 +60,7 @@ def settle(made: Mapping[str, str], kept: Mapping[str, str], given: Mapping[str,
         tuple(
             f"{WITH[key]} leads elsewhere: give {key} with it"
             for key in KEYS
-            if WITH[key] in new and key not in new and key not in kept
+            if WITH[key] in elsewhere and key not in new and key not in kept
         ),
     )
 

@@ -77,6 +77,13 @@ def test_an_address_elsewhere_without_its_keys_is_lacking_them() -> None:
     ]
 
 
+def test_a_shell_that_has_sourced_a_site_since_forgotten_begins_it_anew() -> None:
+    forgotten = {**MADE, "AWS_ACCESS_KEY_ID": "OLD", "STRIPE_API_KEY": "sk_old"}
+    anew = settle(MADE, {}, forgotten)
+    assert anew.values == MADE
+    assert not anew.lacking
+
+
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from extracted.auth.settings import Settings as Auth
-from extracted.email_worker.settings import Settings as EmailWorker
-from extracted.image.settings import Settings as Images
-from extracted.payment.settings import ReconcilerSettings as Reconciler
-from extracted.payment.settings import Settings as Payment
-from extracted.posts.settings import ConsumerSettings as Consumer
-from extracted.posts.settings import Settings as Posts
 from scripts import moved, stack, trust
 from strangler_proxy.steps.parts import StartProcess
 from tests.declared_site import PORTS, declared_site
+from tests.settings import SERVICES, WORKERS, Noting
 
-READERS: dict[str, Callable[[Mapping[str, str]], Any]] = {
-    "image": Images.from_environ,
-    "auth": Auth.from_environ,
-    "posts": Posts.from_environ,
-    "posts-consumer": Consumer.from_environ,
-    "payment": Payment.from_environ,
-    "payment-reconciler": Reconciler.from_environ,
-    "email-worker": EmailWorker.from_environ,
-}
-
-
-class Noting(dict[str, str]):
-    """An environment that notes what is asked for."""
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        super().__init__(values)
-        self.asked: set[str] = set()
-
-    def get(self, name: str, default: Any = None) -> Any:
-        self.asked.add(name)
-        return super().get(name, default)
-
-    def __getitem__(self, name: str) -> str:
-        self.asked.add(name)
-        return super().__getitem__(name)
+READERS = {**SERVICES, **WORKERS}
 
 
 @pytest.fixture

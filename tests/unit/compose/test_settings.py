@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from ruamel.yaml import YAML
 
-from extracted.auth.settings import Settings as Auth
 from extracted.chassis.serving import gunicorn_settings
-from extracted.email_worker.settings import Settings as EmailWorker
-from extracted.image.settings import Settings as Image
-from extracted.payment.settings import ReconcilerSettings
-from extracted.payment.settings import Settings as Payment
-from extracted.posts.settings import ConsumerSettings
-from extracted.posts.settings import Settings as Posts
 from monolith.settings import Settings as Monolith
 from scripts.processes import ROOT
 from strangler_proxy.handover.databases.url import open_database
 from tests.composition import made_secrets, networks, services
+from tests.settings import SERVICES, WORKERS, Noting
 
-WEB: dict[str, Callable[[Mapping[str, str]], object]] = {
-    "monolith": Monolith.from_environ,
-    "image": Image.from_environ,
-    "auth": Auth.from_environ,
-    "posts": Posts.from_environ,
-    "payment": Payment.from_environ,
-}
-WORKERS: dict[str, Callable[[Mapping[str, str]], object]] = {
-    "posts-consumer": ConsumerSettings.from_environ,
-    "payment-reconciler": ReconcilerSettings.from_environ,
-    "email-worker": EmailWorker.from_environ,
-}
+WEB = {"monolith": Monolith.from_environ, **SERVICES}
 SCHEMAS = {
     "monolith-schema": "monolith",
     "auth-schema": "auth",
     "posts-schema": "posts",
     "payment-schema": "payment",
 }
-
-
-class Noting(dict[str, str]):
-    """An environment that notes which of its names were asked for."""
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        super().__init__(variables)
-        self.asked: set[str] = set()
-
-    def get(self, name: str, default: Any = None) -> Any:
-        self.asked.add(name)
-        return super().get(name, default)
-
-    def __getitem__(self, name: str) -> str:
-        self.asked.add(name)
-        return super().__getitem__(name)
 
 
 @pytest.fixture(scope="module")

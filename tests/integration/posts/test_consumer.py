@@ -6,9 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,9 +17,10 @@ from sqlalchemy import text
 from extracted.chassis.database import open_engine
 from extracted.chassis.events import Event, happened, open_broker
 from extracted.chassis.events.payloads import Payload, Person, UserRegistered, UserRenamed
-from extracted.posts.consumer import SUBSCRIPTION, run
+from extracted.posts.consumer import SUBSCRIPTION
 from extracted.posts.opening import Storage, open_storage
 from extracted.posts.settings import ConsumerSettings
+from tests.consuming import consuming
 from tests.integration.posts.running import settings
 from tests.integration.posts.storages import NOON, write, writer
 from tests.publishing import publish
@@ -49,19 +49,6 @@ def publish_all(chosen: ConsumerSettings, *events: Event[Payload]) -> None:
 
 def renamed(name: str, hours: int = 1) -> Event[UserRenamed]:
     return happened(UserRenamed(user_id=1, name=name), at=NOON + timedelta(hours=hours))
-
-
-@contextmanager
-def running(chosen: ConsumerSettings) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=run, args=(chosen, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(30)
-    assert not thread.is_alive()
 
 
 def name_of(storage: Storage, post_id: int) -> str:
@@ -118,7 +105,7 @@ def test_an_event_of_an_older_name_that_is_replayed_last_does_not_win(
     last = happened(UserRenamed(user_id=2, name="Bob"), at=NOON + timedelta(hours=3))
     other = write(storage.repository(), writer(2, "Rob"))
     publish_all(chosen, newer, older, newer, last)
-    with running(chosen):
+    with consuming(chosen):
         until(lambda: name_of(storage, other.id) == "Bob", "all are handled", 40)
     assert name_of(storage, post.id) == "Newer"
 
@@ -128,7 +115,7 @@ def test_a_new_users_name_is_known_before_he_writes(
 ) -> None:
     person = Person(id=1, name="Anna", email="a@example.org")
     publish_all(chosen, happened(UserRegistered(user=person), at=NOON + timedelta(hours=1)))
-    with running(chosen):
+    with consuming(chosen):
         until(lambda: write(storage.repository()).author_name == "Anna", "the name is known", 40)
 
 
@@ -142,7 +129,7 @@ def test_while_a_table_is_shut_a_rename_waits_and_counts_no_failure(
         shut = "SELECT RAISE(ABORT, 'posts takes no writes here')"
         connection.execute(text(f"CREATE TRIGGER shut BEFORE UPDATE ON posts BEGIN {shut}; END"))
     publish_all(chosen, renamed("Anna"))
-    with running(chosen):
+    with consuming(chosen):
         until(lambda: "takes no writes here" in caplog.text, "it is refused", 40)
         with engine.begin() as connection:
             connection.execute(text("DROP TRIGGER shut"))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from extracted.chassis.events.rabbitmq.topology import Names
 from extracted.chassis.outbox import outbox_table
 from extracted.chassis.outbox_store import SqlOutbox
 from extracted.chassis.relaying import Relay
-from extracted.posts.consumer import SUBSCRIPTION, run
+from extracted.posts.consumer import SUBSCRIPTION
 from extracted.posts.opening import open_storage
 from extracted.posts.service import Repository
 from extracted.posts.settings import ConsumerSettings
@@ -33,6 +32,7 @@ from strangler_proxy.config import load
 from strangler_proxy.steps.parts import RunWhenUndone
 from strangler_proxy.steps.script import Site
 from strangler_proxy.steps.step import Part
+from tests.consuming import consuming
 from tests.integration.auth.conftest import settings_in
 from tests.integration.posts.running import settings
 from tests.integration.posts.storages import write, writer
@@ -172,7 +172,7 @@ def test_a_rename_that_auth_told_of_before_its_undo_does_not_win_over_one_in_the
     of_bob = write(services.posts, writer(2, "Bob"))
     services.rename(2, "Rob", bob)
     services.send()
-    with handled(services.consumer):
+    with consuming(services.consumer):
         until(lambda: services.author_of(of_bob.id) == "Rob", "the newest event is handled", 40)
     assert services.author_of(of_ann.id) == "Anne"
 
@@ -185,16 +185,3 @@ def test_what_waits_to_be_sent_is_forgotten_before_the_queue_is_emptied(
     outbox, queue = (part for part in parts if isinstance(part, RunWhenUndone))
     assert "extracted.chassis.relay --forget" in outbox.back
     assert "extracted.chassis.events empty --queue posts --yes" in queue.back
-
-
-@contextmanager
-def handled(consumer: ConsumerSettings) -> Iterator[None]:
-    """The consumer runs meanwhile."""
-    stop = threading.Event()
-    thread = threading.Thread(target=run, args=(consumer, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(30)

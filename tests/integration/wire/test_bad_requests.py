@@ -7,10 +7,10 @@ import threading
 import pytest
 
 from tests.integration.wire.conftest import STREAMED, Bench
+from tests.integration.wire.counts import echo_when
 from tests.wire_tools.client import Answer, Client
 from tests.wire_tools.malformed import BAD_BODIES, BAD_HEADS
 from tests.wire_tools.proxy import until
-from tests.wire_tools.upstream import Peer, Script
 
 
 def refused(client: Client) -> Answer:
@@ -25,18 +25,6 @@ def refused(client: Client) -> Answer:
     assert told["request_id"].encode() == answer.header("X-Request-ID") != b""
     assert client.ended()
     return answer
-
-
-def echo_when(gate: threading.Event) -> Script:
-    """An upstream that answers, once the gate is open."""
-
-    def script(peer: Peer) -> None:
-        while True:
-            request = peer.request()
-            assert gate.wait(10)
-            peer.echo(request)
-
-    return script
 
 
 @pytest.mark.parametrize("head", BAD_HEADS, ids=lambda head: repr(head)[:70])

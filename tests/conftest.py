@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+from tests.mongodb.replica_set import replica_set, scratch_documents
 from tests.services import scratch_database
 
 # How long an example takes says how busy the machine is, and nothing of what is tested. With CI
@@ -89,3 +90,17 @@ def database_url(
             yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'blog.db'}"
         else:
             yield stack.enter_context(scratch_database(request.param))
+
+
+@pytest.fixture(scope="session")
+def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A MongoDB's URL, or that of what stands in for a replica set; for tests marked `services`."""
+    with replica_set(tmp_path_factory.mktemp("mongodb")) as server:
+        yield server
+
+
+@pytest.fixture
+def document_database(mongodb: str) -> Iterator[str]:
+    """An empty database there, of this test's own."""
+    with scratch_documents(mongodb) as url:
+        yield url

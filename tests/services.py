@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -28,11 +29,15 @@ def service_url(kind: str) -> str:
     try:
         socket.create_connection((where.host, where.port or PORTS[kind]), timeout=2).close()
     except OSError as error:
-        told = f"no {kind} at {where.host}:{where.port} ({error}); {variable} names another"
-        if os.environ.get("REQUIRE_SERVICES") == "1":
-            pytest.fail(f"REQUIRE_SERVICES=1, but there is {told}")
-        pytest.skip(f"there is {told}")
+        missing(f"no {kind} at {where.host}:{where.port} ({error}); {variable} names another")
     return url
+
+
+def missing(told: str) -> NoReturn:
+    """End the test: there is no such server. Where all are required, it has failed."""
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail(f"REQUIRE_SERVICES=1, but there is {told}")
+    pytest.skip(f"there is {told}")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`python -m extracted.posts.mongodb`: make the indexes at DATABASE_URL. Safe to repeat.
+"""`python -m extracted.posts.mongodb`: the indexes and counters at DATABASE_URL. Safe to repeat.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.
 """

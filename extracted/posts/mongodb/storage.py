@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Set
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from bson import CodecOptions
 from pymongo import ASCENDING, MongoClient
@@ -26,6 +28,7 @@ INDEXES = (
     *((collection, ("author_id",), False) for collection in ("posts", "comments")),
     ("outbox", ("sent_ms", "recorded_ms"), False),
 )
+NUMBERED = ("posts", "comments")
 
 
 class NoReplicaSetError(Exception):
@@ -33,11 +36,16 @@ class NoReplicaSetError(Exception):
 
 
 class MongoStorage:
-    """See `Storage`. Connects at the first use; each call ends within `TIMEOUT_MS`."""
+    """See `Storage`. Connects at the first use.
+
+    Each call ends within the URL's `timeoutMS`, or TIMEOUT_MS where it has none.
+    """
 
     def __init__(self, url: str) -> None:
+        named = {name.lower() for name in parse_qs(urlsplit(url).query)}
+        bound: dict[str, Any] = {} if "timeoutms" in named else {"timeoutMS": TIMEOUT_MS}
         self._client: MongoClient[Document] = MongoClient(
-            url, connect=False, appname="posts", timeoutMS=TIMEOUT_MS
+            url, connect=False, appname="posts", **bound
         )
         self._database = self._client.get_default_database(
             codec_options=CodecOptions(tz_aware=True), write_concern=WriteConcern(w="majority")
@@ -52,10 +60,14 @@ class MongoStorage:
         return MongoPosts(self._database, self._names, self._unfinished, wake)
 
     def prepare(self) -> None:
-        """Make the indexes. Safe to repeat."""
+        """Make the indexes, and the counters of ids where there are none. Safe to repeat."""
         for collection, fields, sparse in INDEXES:
             self._database[collection].create_index(
                 [(field, ASCENDING) for field in fields], sparse=sparse
+            )
+        for collection in NUMBERED:  # so that no two first writers meet in making one
+            self._database["counters"].update_one(
+                {"_id": collection}, {"$setOnInsert": {"last": 0}}, upsert=True
             )
 
     def need_replica_set(self) -> None:

@@ -14,7 +14,6 @@ from pymongo import MongoClient
 from scripts.walking.steps import STEPS, run_step
 from tests.e2e.documents.writers import Blog, traffic
 from tests.e2e.local import Site
-from tests.mongodb.replica_set import replica_set
 from tests.mongodb.wire import wire_server
 from tests.steps_done import take_for_done
 
@@ -77,12 +76,11 @@ def step(site: Site, way: str, blog: Blog | None = None) -> tuple[int, str]:
 @pytest.mark.services
 @pytest.mark.timeout(600)
 def test_posts_move_into_documents_and_back_with_all_that_was_written_and_the_names(
-    tmp_path: Path,
+    document_database: str, tmp_path: Path
 ) -> None:
     with (
-        replica_set(tmp_path) as database,
-        closing(MongoClient(database)) as client,
-        up(tmp_path, database) as site,
+        closing(MongoClient(document_database)) as client,
+        up(tmp_path, document_database) as site,
     ):
         blog = Blog(site.url(""))
         ann = blog.join()

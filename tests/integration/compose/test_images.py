@@ -153,7 +153,7 @@ def test_the_commands_about_mongodb_are_there_and_tell_when_it_is_not(
 ) -> None:
     image = _image(parts, "steps", tmp_path)
     started = f"sys.argv[1:] = {arguments}; runpy.run_module({module!r}, None, '__main__')"
-    url = f"mongodb://{NOWHERE}/posts?serverSelectionTimeoutMS=200"
+    url = f"mongodb://{NOWHERE}/posts?timeoutMS=200"
     done = _run(image, tmp_path, started, {"DATABASE_URL": url})
     assert done.returncode == 1
     assert f"no MongoDB can be used at {NOWHERE}" in done.stderr

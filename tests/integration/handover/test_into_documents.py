@@ -1,23 +1,19 @@
 """Rows of several tables become documents, while they are written to.
 
 Against a MongoDB in memory (tests/mongodb/fake.py), against what speaks its wire protocol and is no
-MongoDB (tests/mongodb/wire.py), and against the one that TEST_MONGODB_URL names, if it is set.
+MongoDB (tests/mongodb/wire.py), and against a replica set (tests/mongodb/replica_set.py).
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pymongo import MongoClient
 
 from strangler_proxy.handover.databases import open_database
 from strangler_proxy.handover.databases.port import Database
@@ -30,31 +26,16 @@ from tests.integration.handover.documents import EMBEDDED, NAME, ONCE, Blog, mov
 from tests.mongodb.fake import FakeServer
 from tests.mongodb.wire import wire_server
 
-REAL = "TEST_MONGODB_URL"
 
-
-@contextmanager
-def real_server() -> Iterator[str]:
-    """A new database at the server that the variable names: a replica set."""
-    url = os.environ.get(REAL)
-    if not url:
-        pytest.skip(f"{REAL} names no MongoDB")
-    client: MongoClient = MongoClient(url)
-    name = f"strangler_{uuid.uuid4().hex[:12]}"
-    try:
-        yield f"{url.rstrip('/')}/{name}"
-    finally:
-        client.drop_database(name)
-        client.close()
-
-
-@pytest.fixture(params=["fake", "wire", pytest.param("real", marks=pytest.mark.services)])
+@pytest.fixture(params=["fake", "wire", pytest.param("replica set", marks=pytest.mark.services)])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     if request.param == "fake":
         yield FakeServer().database()
-        return
-    with wire_server(tmp_path) if request.param == "wire" else real_server() as url:
-        yield open_database(url)
+    elif request.param == "wire":
+        with wire_server(tmp_path) as url:
+            yield open_database(url)
+    else:
+        yield open_database(request.getfixturevalue("document_database"))
 
 
 @pytest.fixture

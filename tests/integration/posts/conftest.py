@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -18,8 +16,6 @@ from extracted.posts.opening import open_storage
 from tests.integration.posts.storages import Dated, Kept, in_parts
 from tests.mongodb.wire import wire_server
 from tests.services import scratch_database
-
-REAL = "TEST_MONGODB_URL"
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +52,8 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
             yield Kept("wire", storage, repository)  # type: ignore[arg-type]
             return
         if request.param == "mongodb":
-            storage_at = stack.enter_context(closing(MongoStorage(_new_database(stack))))
+            url = request.getfixturevalue("document_database")
+            storage_at = stack.enter_context(closing(MongoStorage(url)))
             storage_at.prepare()
             yield Kept("mongodb", storage_at, storage_at.repository())
             return
@@ -73,14 +70,3 @@ class _Parts:
 
     def __init__(self, outbox: object) -> None:
         self.outbox = outbox
-
-
-def _new_database(stack: ExitStack) -> str:
-    url = os.environ.get(REAL)
-    if not url:
-        pytest.skip(f"{REAL} names no MongoDB")
-    name = f"posts_{uuid.uuid4().hex[:12]}"
-    client: MongoClient = MongoClient(url)
-    stack.callback(client.close)
-    stack.callback(client.drop_database, name)
-    return f"{url.rstrip('/')}/{name}"

@@ -304,10 +304,14 @@ def test_ids_go_on_from_the_counters_that_a_move_has_raised(mongo_database: Date
     assert comment.id == 100
 
 
-def test_indexes_are_made_and_again(wire: str) -> None:
+def test_indexes_and_counters_are_made_and_again(wire: str) -> None:
     url = f"{wire.rpartition('/')[0]}/indexed"
-    for _ in range(2):
-        assert command(indexes, "--database", url) == (0, "")
+    with closing(MongoClient(url)) as client:
+        counters = client.get_default_database()["counters"]
+        for last in (0, 7):
+            assert command(indexes, "--database", url) == (0, "")
+            assert counters.find_one({"_id": "posts"}) == {"_id": "posts", "last": last}
+            counters.update_one({"_id": "posts"}, {"$set": {"last": 7}})
     with closing(MongoStorage(url)) as storage:
         assert storage.repository().newest(0, 1) == ([], 0)
     with closing(MongoClient(url)) as client:
@@ -332,7 +336,7 @@ def test_a_mongodb_that_no_move_could_leave_is_refused_for_one(wire: str) -> Non
 
 
 def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
-    url = f"mongodb://ann:secret@{NOWHERE}/posts?serverSelectionTimeoutMS=300"
+    url = f"mongodb://ann:secret@{NOWHERE}/posts?timeoutMS=300"
     for asked in (indexes, backlog):
         code, told = command(asked, "--database", url)
         assert code == 1

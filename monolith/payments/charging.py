@@ -9,6 +9,9 @@ from typing import Any, Protocol
 import requests
 import stripe
 
+# It speaks of the address that was asked: what an order names and Stripe lacks is a 400.
+NOT_FOUND = 404
+
 
 @dataclass(frozen=True, slots=True)
 class Charge:
@@ -91,6 +94,8 @@ class StripeCharger:
         except stripe.CardError as error:
             return _declined(error)
         except stripe.InvalidRequestError as error:
+            if error.http_status == NOT_FOUND:
+                raise UnknownOutcomeError(str(error), reached=True) from error
             return Refused(False, error.code or "invalid_request", _told(error))
         except (stripe.APIConnectionError, stripe.RateLimitError) as error:
             raise UnknownOutcomeError(str(error), reached=False) from error

@@ -77,6 +77,17 @@ def test_what_stripe_cannot_take_is_refused_and_not_declined(
     assert outcome.code == "resource_missing"
 
 
+def test_an_address_that_is_not_stripes_is_no_refusal_of_the_payment(
+    stripe_url: str, charge: Charge
+) -> None:
+    with (
+        closing(StripeCharger("sk_test_x", f"{stripe_url}/elsewhere", timeout_s=5)) as charger,
+        pytest.raises(UnknownOutcomeError, match="Unrecognized request URL") as caught,
+    ):
+        charger.charge(charge)
+    assert caught.value.reached
+
+
 @pytest.mark.parametrize("failure", ["drop_before", "drop_after"])
 def test_one_broken_connection_is_mended_by_a_retry(
     charger: StripeCharger, charge: Charge, stripe_url: str, failure: str

@@ -45,7 +45,7 @@ def test_two_of_four_addresses_dead_fail_no_request_that_was_sent_after(
         back = load.wait(lambda seen, name=name: seen.by == name, heal, 5)
     load.stop()
 
-    assert_only_posts_in_flight_failed(load, gone)
+    assert_only_what_was_in_flight_failed(load, gone)
     assert_posts_once(load, *services)
     assert_untouched(calm)
     longest_s = max(seen.took_s for seen in load.seen)
@@ -58,10 +58,13 @@ def test_two_of_four_addresses_dead_fail_no_request_that_was_sent_after(
     )
 
 
-def assert_only_posts_in_flight_failed(load: Load, gone: float) -> None:
-    """A POST that a killed server had already been sent cannot be answered, nor repeated."""
+def assert_only_what_was_in_flight_failed(load: Load, gone: float) -> None:
+    """A POST that a killed server had already been sent cannot be answered, nor repeated.
+
+    Nor can a GET that was repeated, once, at the other one before that was gone too.
+    """
     failed = [seen for seen in load.seen if not seen.good]
     assert statuses(failed) <= {502}
-    assert [seen for seen in failed if seen.method == "GET"] == []
     assert [seen for seen in failed if seen.at > gone] == []
+    assert len([seen for seen in failed if seen.method == "GET"]) <= 1
     assert len(failed) <= 4

@@ -24,7 +24,7 @@ def test_of_many_clients_at_once_one_probes(bench: Bench, mood: Mood) -> None:
     for client in clients:
         client.get("/held")
     until(lambda: bench.proxy.plane.events["refused", "(default)", "breaker"] == 19, "all came")
-    assert len(upstream.requests) == 6
+    until(lambda: len(upstream.requests) == 6, "the probe is there")
     mood.let_go.set()
     assert Counter(client.answer().status for client in clients) == {200: 1, 503: 19}
     assert state(bench) == "closed"

@@ -6,7 +6,7 @@ from typing import Any
 
 from strangler_proxy.steps.duration import spelled
 from strangler_proxy.steps.gates.soak import PIECE_S
-from strangler_proxy.steps.gates.traffic import Counts, Unobservable
+from strangler_proxy.steps.gates.traffic import Counts, Unobservable, began_anew
 from strangler_proxy.steps.step import Evidence, Facts, Pace, Verdict
 
 
@@ -37,7 +37,9 @@ class NothingReaches:
     Each route of the proxy is looked at, and what no route names. Who asks the upstream directly
     is not seen. What reaches it within `settle_s` was on its way, and begins the time anew. Each
     `piece_s` of quiet is noted, so that a later run goes on from there, unless the upstream was
-    asked meanwhile; time in which no run looks does not count.
+    asked meanwhile; time in which no run looks does not count. A proxy or worker that began anew
+    has forgotten what was asked before: if the upstream was asked at all then, nobody can tell
+    when, and all the time begins anew.
     """
 
     upstream: str
@@ -67,16 +69,23 @@ class NothingReaches:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """What is behind: seconds of quiet, requests to others in them, and who had asked by then."""
+    """What is behind: seconds of quiet, requests to others in them, and who had asked by then.
+
+    `counted` are all the requests that the proxy knew of by then.
+    """
 
     seconds: float = 0.0
     elsewhere: int = 0
     asked: Mapping[str, int] = field(default_factory=dict)
+    counted: int = 0
 
-    def broken_by(self, now: Mapping[str, int]) -> bool:
-        """Whether the upstream was asked since, by the counts of a proxy that runs on."""
-        goes_on = all(now.get(route, 0) >= number for route, number in self.asked.items())
-        return goes_on and any(number > self.asked.get(route, 0) for route, number in now.items())
+    def broken_by(self, now: Mapping[str, int], counted: int) -> bool:
+        """Whether the upstream may have been asked since; see NothingReaches on one begun anew."""
+        goes_on = counted >= self.counted and all(
+            now.get(route, 0) >= number for route, number in self.asked.items()
+        )
+        before = self.asked if goes_on else {}
+        return _rose(before, now)
 
 
 @dataclass
@@ -97,12 +106,15 @@ class Listening:
         except Unobservable as fault:
             return Evidence(Verdict.INCONCLUSIVE, str(fault))
         name = self.gate.upstream
-        if self.start is None and self.behind.broken_by(asked(now, name)):
-            self.behind = Quiet()
-        if self.start is None or _all(now) < _all(self.start):  # the proxy began anew
+        if self.start is None:
+            if self.behind.broken_by(asked(now, name), _all(now)):
+                self.behind = Quiet()
             self._listen_from(now)
         before, after = asked(self.start or {}, name), asked(now, name)
-        since = _all(now) - _all(self.start or {}) - sum(after.values()) + sum(before.values())
+        if began_anew(self.start or {}, now) and not _rose(before, after):
+            self._begun_anew(now)
+            before = after
+        since = max(0, _others(now, name) - _others(self.start or {}, name))
         evidence = judge_quiet(before, after, self.behind.elsewhere + since, self.gate.least)
         if evidence.verdict is Verdict.FAILED:
             return self._failed(evidence, now)
@@ -110,7 +122,9 @@ class Listening:
         left = self.gate.seconds - self.behind.seconds - quiet_s
         if quiet_s >= self.gate.piece_s:
             behind = self.behind
-            self.behind = Quiet(behind.seconds + quiet_s, behind.elsewhere + since, after)
+            self.behind = Quiet(
+                behind.seconds + quiet_s, behind.elsewhere + since, after, _all(now)
+            )
             self._listen_from(now)
         if evidence.verdict is Verdict.PASSED and left > 0:
             text = f"{evidence.text}; {spelled(left)} to go"
@@ -128,8 +142,22 @@ class Listening:
         self._listen_from(now)
         return Evidence(Verdict.INCONCLUSIVE, f"{evidence.text}, begun before", evidence.numbers)
 
+    def _begun_anew(self, now: Counts) -> None:
+        if any(asked(now, self.gate.upstream).values()):
+            self.behind = Quiet()  # by another worker, long ago, or just now: nobody can tell
+        self._listen_from(now)
+
     def _listen_from(self, now: Counts) -> None:
         self.start, self.began_at = now, self.pace.now()
+
+
+def _rose(before: Mapping[str, int], now: Mapping[str, int]) -> bool:
+    """Whether more is counted than before: certain, also of a proxy that began anew."""
+    return any(number > before.get(route, 0) for route, number in now.items())
+
+
+def _others(counts: Counts, upstream: str) -> int:
+    return _all(counts) - sum(asked(counts, upstream).values())
 
 
 def _all(counts: Counts) -> int:

@@ -99,7 +99,7 @@ class Watching:
             now = self.watch.counts()
         except Unobservable as fault:
             return Evidence(Verdict.INCONCLUSIVE, str(fault))
-        if self.start is None or self._restarted(now):
+        if self.start is None or began_anew(self.start, now):
             self.start, self.began_at = now, self.pace.now()
         window = {route: self._window(now, route) for route in self.watch.sides}
         window |= {route: self._own_past(now, route) for route in self.watch.affected}
@@ -128,13 +128,14 @@ class Watching:
     def _began(self, route: str, upstream: str) -> SideCounts:
         return _side(self.start or {}, route, upstream)
 
-    def _restarted(self, now: Counts) -> bool:
-        """Counts only grow; one that shrank belongs to a proxy (or worker) that began anew."""
-        return any(
-            _side(now, route, upstream).requests < then.requests
-            for route, sides in (self.start or {}).items()
-            for upstream, then in sides.items()
-        )
+
+def began_anew(then: Counts, now: Counts) -> bool:
+    """Counts only grow; one that shrank belongs to a proxy (or worker) that began anew."""
+    return any(
+        _side(now, route, upstream).requests < side.requests
+        for route, sides in then.items()
+        for upstream, side in sides.items()
+    )
 
 
 def _side(counts: Counts, route: str, upstream: str) -> SideCounts:

@@ -144,6 +144,41 @@ def test_a_proxy_that_began_anew_while_no_run_listened_costs_nothing_that_was_no
     assert later.look().text == "no request of 140 reached it; 1 h to go"
 
 
+def test_what_reached_it_through_a_proxy_that_began_anew_fails_it() -> None:
+    counts, pace = Counting({"list": {NEW: 50}}), FakePace()
+    trial = gate(counts).begin(pace)
+    trial.look()
+    pace.wait(30)
+    counts.now = {"list": {OLD: 3, NEW: 20}}
+    failed = trial.look()
+    assert (failed.verdict, failed.text) == (Verdict.FAILED, "it was asked: list 3 times")
+
+
+@pytest.mark.parametrize("asked", [1, 6])
+def test_what_may_have_reached_it_through_a_proxy_that_began_anew_costs_all_the_time(
+    asked: int,
+) -> None:
+    counts = Counting({"list": {OLD: 7, NEW: 1}})
+    _, trial = quiet_for_two_hours(counts)
+    counts.now = {"list": {OLD: asked, NEW: 3}}  # what other workers knew, or new ones
+    trial.look()
+    counts.now = {"list": {OLD: asked, NEW: 103}}
+    assert trial.look().text == "no request of 100 reached it; 3 h to go"
+
+
+@pytest.mark.parametrize("asked", [1, 7])
+def test_a_request_through_a_proxy_that_began_anew_while_no_run_listened_costs_all_the_time(
+    asked: int,
+) -> None:
+    counts, pace = Counting({"list": {OLD: 7, NEW: 1}}), FakePace()
+    wanted, trial = quiet_for_two_hours(counts)
+    counts.now = {"list": {OLD: asked, NEW: 3}}
+    later = again(wanted, trial, pace)
+    later.look()
+    counts.now = {"list": {OLD: asked, NEW: 103}}
+    assert later.look().text == "no request of 100 reached it; 3 h to go"
+
+
 @dataclass
 class Rest:
     to: str = OLD

@@ -29,6 +29,18 @@ def animation(kind: str) -> bytes:
     return encoded(first, kind, save_all=True, append_images=more)
 
 
+def many_scans(scans: int = 101) -> bytes:
+    """A progressive JPEG whose last scan, of some bytes, comes so often that it has so many."""
+    data = encoded(Image.new("L", (64, 64), 128), "JPEG", progressive=True)
+    end, last = len(data) - 2, data.rindex(b"\xff\xda")
+    return data[:end] + data[last:end] * (scans - data.count(b"\xff\xda")) + data[end:]
+
+
+def gif_with_half_a_second_frame() -> bytes:
+    """One whole frame, and the first byte of what comes before another."""
+    return encoded(Image.new("P", (4, 4)), "GIF")[:-1] + b"!"
+
+
 def bad_files() -> dict[str, tuple[bytes, str]]:
     """Name of the kind -> the file, and the code that refuses it."""
     small = Image.new("RGB", (9, 9))
@@ -46,6 +58,8 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "gif animation": (animation("GIF"), "animated_image"),
         "png animation": (animation("PNG"), "animated_image"),
         "webp animation": (animation("WEBP"), "animated_image"),
+        "jpeg of too many scans": (many_scans(), "damaged_image"),
+        "gif with half a second frame": (gif_with_half_a_second_frame(), "damaged_image"),
         "cut jpeg": (photograph("rocket.jpg")[:-20_000], "damaged_image"),
         "cut png": (photograph("coffee.png")[:-20_000], "damaged_image"),
         "cut header": (photograph("rocket.jpg")[:15], "unsupported_type"),

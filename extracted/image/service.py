@@ -1,6 +1,6 @@
 """What the service does with a picture. Knows neither HTTP nor S3; Pillow is its only tool.
 
-Uploads are hostile until decoded: sizes are judged from the header, before a pixel is decoded.
+Uploads are hostile until decoded: sizes and scans are judged before a pixel is decoded.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from typing import Protocol
 
 from PIL import Image, ImageCms
 
+from extracted.image.scans import has_more_scans
+
 MAX_WIDTH, MAX_HEIGHT = 800, 600
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
+# Each goes over all pixels again, whatever its size. Programs write up to about ten.
+MOST_SCANS = 100
 JPEG_QUALITY = 85
 EXIF_ORIENTATION = 0x0112  # Exif 2.32, 4.6.4 A
 TO_UPRIGHT = {
@@ -101,13 +105,22 @@ def make_picture(upload: bytes, limits: Limits) -> Picture:
     if len(upload) > limits.file_bytes:
         raise BadPictureError(TOO_LARGE, f"The file is larger than {limits.file_bytes} bytes.")
     with _opened(upload, limits) as image:
-        if image.width * image.height > limits.pixels:
-            raise _too_many(limits)
-        # A phone's JPEG may carry a second picture (MPO); it is no animation.
-        if image.format != "MPO" and getattr(image, "is_animated", False):
-            raise BadPictureError(ANIMATED, "Animated images are not accepted.")
+        _judge(image, upload, limits)
         with _blaming_the_file():
             return _encoded(_upright(image))
+
+
+def _judge(image: Image.Image, upload: bytes, limits: Limits) -> None:
+    """Raise BadPictureError for what would take too long, or is no still picture."""
+    if image.width * image.height > limits.pixels:
+        raise _too_many(limits)
+    if image.format in ("JPEG", "MPO") and has_more_scans(upload, MOST_SCANS):
+        raise BadPictureError(DAMAGED, f"The image has more than {MOST_SCANS} scans.")
+    # A phone's JPEG may carry a second picture (MPO); it is no animation.
+    with _blaming_the_file():  # who is asked for animation reads on to the second frame
+        animated = image.format != "MPO" and getattr(image, "is_animated", False)
+    if animated:
+        raise BadPictureError(ANIMATED, "Animated images are not accepted.")
 
 
 def _too_many(limits: Limits) -> BadPictureError:
@@ -129,7 +142,7 @@ def _opened(upload: bytes, limits: Limits) -> Image.Image:
 
 @contextmanager
 def _blaming_the_file() -> Iterator[None]:
-    """Hostile pixels, too, raise exceptions of every kind; want of memory is not their fault."""
+    """Hostile frames and pixels, too, raise exceptions of all kinds; want of memory is no fault."""
     try:
         yield
     except MemoryError:
@@ -153,7 +166,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     with suppress(Exception):  # broken EXIF says nothing about the picture
         value = image.getexif().get(EXIF_ORIENTATION, 1)
-        return value if isinstance(value, int) else 1
+        return int(value) if value in TO_UPRIGHT else 1  # it may be a fraction, 6/1
     return 1
 
 

@@ -12,9 +12,12 @@ from io import BytesIO
 from PIL import Image, ImageCms
 
 from monolith.errors import ApiError
+from monolith.images.scans import has_more_scans
 
 BOX = (800, 600)
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
+# Each goes over all pixels again, whatever its size. Programs write up to about ten.
+MOST_SCANS = 100
 JPEG_QUALITY = 85
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = {
@@ -49,14 +52,14 @@ def make_jpeg(data: bytes, max_bytes: int, max_pixels: int) -> tuple[bytes, int,
     with image:
         if image.width * image.height > max_pixels:
             raise _too_many(max_pixels)
-        # A phone's JPEG may carry a second picture (MPO); it is no animation.
-        if image.format != "MPO" and getattr(image, "is_animated", False):
-            raise ApiError(422, "animated_image", "Animated images are not accepted.")
+        if image.format in ("JPEG", "MPO") and has_more_scans(data, MOST_SCANS):
+            raise ApiError(422, "damaged_image", f"The image has more than {MOST_SCANS} scans.")
         try:
+            _must_be_still(image)
             return _jpeg(image)
-        except MemoryError:
+        except (ApiError, MemoryError):
             raise
-        except Exception:  # noqa: BLE001 (and hostile pixels likewise)
+        except Exception:  # noqa: BLE001 (and hostile frames and pixels likewise)
             message = "The image is damaged or incomplete."
             raise ApiError(422, "damaged_image", message) from None
 
@@ -64,6 +67,12 @@ def make_jpeg(data: bytes, max_bytes: int, max_pixels: int) -> tuple[bytes, int,
 def _too_many(max_pixels: int) -> ApiError:
     message = f"The image has more than {max_pixels} pixels."
     return ApiError(413, "too_many_pixels", message)
+
+
+def _must_be_still(image: Image.Image) -> None:
+    # A phone's JPEG may carry a second picture (MPO); it is no animation.
+    if image.format != "MPO" and getattr(image, "is_animated", False):
+        raise ApiError(422, "animated_image", "Animated images are not accepted.")
 
 
 def _jpeg(image: Image.Image) -> tuple[bytes, int, int]:

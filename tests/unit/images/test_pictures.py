@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 import warnings
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from extracted.image.service import BadPictureError, Limits, fitted, make_picture
 from monolith.errors import ApiError
 from monolith.images.processing import make_jpeg
-from tests.bad_files import bad_files
+from tests.bad_files import bad_files, many_scans
 from tests.blog import PHOTOGRAPHS, decoded, encoded, large_photograph, photograph
 
 MAX_BYTES, MAX_PIXELS = 4_000_000, 30_000_000
@@ -113,6 +114,26 @@ def test_exif_orientation_is_applied(make: Make, orientation: int, size: tuple[i
     assert near(colour_at(result, width // 4, height // 4), (254, 0, 0), 12)
     assert near(colour_at(result, width * 3 // 4, height // 4), (0, 0, 254), 12)
     assert near(colour_at(result, width // 4, height * 3 // 4), (255, 255, 255), 12)
+
+
+RATIONAL, FLOAT, DOUBLE = 5, 11, 12  # TIFF 6.0, section 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (RATIONAL, struct.pack("<II", 6, 1)),
+        (FLOAT, struct.pack("<f", 6)),
+        (DOUBLE, struct.pack("<d", 6)),
+    ],
+)
+def test_an_orientation_of_another_type_counts_too(make: Make, kind: int, value: bytes) -> None:
+    """The standard wants a SHORT; some programs write what they have."""
+    where = value if len(value) == 4 else struct.pack("<I", 26)
+    entry = struct.pack("<HHI", 0x0112, kind, 1) + where
+    tiff = b"II*\0\x08\0\0\0\x01\0" + entry + b"\0\0\0\0" + value
+    data = encoded(Image.new("RGB", (64, 32), "red"), "JPEG", exif=b"Exif\0\0" + tiff)
+    assert decoded(make(data)).size == (32, 64)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
@@ -237,6 +258,10 @@ def test_a_phone_picture_with_a_second_one_inside_is_accepted(make: Make) -> Non
     first, second = Image.new("RGB", (64, 48), "red"), Image.new("RGB", (32, 24), "blue")
     data = encoded(first, "MPO", save_all=True, append_images=[second])
     assert near(colour_at(make(data), 10, 10), (254, 0, 0))
+
+
+def test_a_jpeg_of_a_hundred_scans_is_still_a_picture(make: Make) -> None:
+    assert decoded(make(many_scans(100))).size == (64, 64)
 
 
 def text_bomb() -> bytes:

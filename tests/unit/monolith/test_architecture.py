@@ -65,6 +65,20 @@ def test_what_a_service_decides_needs_no_framework(path: Path) -> None:
     assert used & {"flask", "werkzeug", "boto3", "botocore", "sqlalchemy", "pymongo"} == set()
 
 
+@pytest.mark.parametrize(
+    ("monoliths", "services"),
+    [
+        ("monolith/draining.py", "extracted/chassis/draining.py"),
+        ("monolith/images/scans.py", "extracted/image/scans.py"),
+    ],
+)
+def test_what_the_monolith_has_a_copy_of_is_the_same_to_the_byte(
+    monoliths: str, services: str
+) -> None:
+    """It may not import it, and what is mended in one must be mended in the other."""
+    assert (ROOT / monoliths).read_bytes() == (ROOT / services).read_bytes()
+
+
 def test_the_check_itself_sees_an_import() -> None:
     assert "extracted.chassis.client" in imported(ROOT / "monolith/seams/image.py")
     assert offenders("monolith", ("extracted",)) != []

@@ -121,6 +121,7 @@ class Capability:
     of the site: its name there -> its name here. `first` runs before the service is started,
     or once that has ended again.
     `completed`, given the site and that environment, is what has to follow the copy.
+    `most_samples`: `samples` are so many on every site, and no more can be asked for.
     """
 
     number: int
@@ -136,6 +137,11 @@ class Capability:
     workers: Callable[[Mapping[str, str]], tuple[Worker, ...]] = lambda _: ()
     seam: bool = False
     finishes_events: bool = False
+    most_samples: int | None = None
+
+    def least_samples(self, wanted: int) -> int:
+        """How many answers have to be compared, where a team wants so many."""
+        return wanted if self.most_samples is None else min(wanted, self.most_samples)
 
 
 def declare(capability: Capability, options: Options, site: Site) -> Step:
@@ -304,7 +310,7 @@ def _compared(
         lambda sample: ask(control.direct_url, sample),
         lambda sample: ask(candidate.direct_url, sample),
         Rules.parse(sorted(rules)),
-        minimum=options.samples,
+        minimum=capability.least_samples(options.samples),
         patience_s=min(options.patience_s, 600.0),
         settle_s=SETTLE_S,
     )

@@ -37,6 +37,7 @@ CAPABILITY = Capability(
     environment={"DATABASE_URL": "PAYMENT_DATABASE_URL"},
     workers=lambda environment: _workers(environment),
     finishes_events=True,
+    most_samples=len(REFUSED),
 )
 
 

@@ -38,7 +38,8 @@ class MoveState:
     `runs`: a mover is at work. `owner` is whose the tables are, control or candidate. `follows`:
     all rows were copied, and changes are carried over. `oldest_s` is the age of the oldest of
     `waiting` changes. `retired`: its end was begun, and nothing leads back; `retiring`: a command
-    that ends it is at work.
+    that ends it is at work. `cut_over_begun`: one, in either direction, is neither done nor undone:
+    it is not known which side takes writes, and a mover settles it.
     """
 
     begun: bool
@@ -52,6 +53,7 @@ class MoveState:
     problems: tuple[str, ...] = ()
     retired: bool = False
     retiring: bool = False
+    cut_over_begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ class MoveCommands:
             problems=(*told["problems"], *told["missing_triggers"], *told["schema_changed"]),
             retired=told["phase"] in (Phase.RETIREMENT, Phase.RETIRED),
             retiring=any("(retire, " in (told[at] or "") for at in ("running", "turn")),
+            cut_over_begun=told["cut_over_begun"],
         )
 
     def verify(self) -> Verified:

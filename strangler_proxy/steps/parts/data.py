@@ -18,7 +18,7 @@ from strangler_proxy.steps.moves import (
     MoveBusy,
     MoveFailed,
 )
-from strangler_proxy.steps.step import Facts, Pace, PartFailed
+from strangler_proxy.steps.step import Facts, Pace, PartFailed, StandsStill
 
 Told = TypeVar("Told")
 
@@ -198,16 +198,12 @@ class HandOver:
         """Roll back, unless the tables were the candidate's before.
 
         Asked for also where the control has them: a cut-over of a run that was killed may be at
-        work, and is waited for.
+        work, and is waited for, or may have been left open, and is settled first.
         """
         if facts["owner"] != CONTROL:
             return
         with standing_still(self.writers, pace):
-            try:
-                self._hand_over(CONTROL, pace)
-            except PartFailed:
-                if self._owner() != CONTROL:
-                    raise
+            self._hand_over(CONTROL, pace)
 
     def holds(self, facts: Facts) -> bool:
         """Whether the tables are still the candidate's."""
@@ -220,19 +216,34 @@ class HandOver:
             raise PartFailed(f"whose {self.move.name} is cannot be read: {fault}") from fault
 
     def _hand_over(self, to: str, pace: Pace) -> None:
+        """Until the tables are that side's; what the last try says is told if they never are."""
         ended = HandedOver(False, "it was not tried")
         for number in range(self.tries):
             if number:
                 pace.wait(self.pause_s)
             try:
                 ended = once_free(lambda: self.move.hand_over(to), self.busy_s, self.pause_s, pace)
-            except MoveBusy as fault:
-                raise PartFailed(f"{self.move.name} was not handed over: {fault}") from fault
-            except MoveFailed as fault:  # refused with nothing changed, as for who bypasses a proxy
+            except MoveBusy as fault:  # what that one does to it is not known yet
+                raise StandsStill(f"{self.move.name} was not handed over: {fault}") from fault
+            except MoveFailed as fault:  # refused, or not settled: the state tells which
                 ended = HandedOver(False, str(fault))
             if ended.done:
                 return
-        raise PartFailed(
-            f"{self.move.name} was not handed over in {self.tries} tries, and all is as it was: "
-            f"{ended.reason}"
-        )
+        self._see_where_it_stands(to, ended.reason)
+
+    def _see_where_it_stands(self, to: str, reason: str) -> None:
+        """Raises PartFailed where nothing has changed, and StandsStill where that is not known."""
+        try:
+            state = self.move.state()
+        except MoveFailed as fault:
+            raise StandsStill(f"{reason}; whose {self.move.name} is: {fault}") from fault
+        if state.cut_over_begun:
+            raise StandsStill(
+                f"a cut-over of {self.move.name} was begun, and is neither done nor undone: "
+                f"{reason}. Its mover, or the next try, settles it"
+            )
+        if state.owner != to:
+            raise PartFailed(
+                f"{self.move.name} was not handed over in {self.tries} tries, and all is as it "
+                f"was: {reason}"
+            )

@@ -23,6 +23,7 @@ from strangler_proxy.steps.step import (
     Facts,
     Pace,
     PartFailed,
+    StandsStill,
     Verdict,
 )
 from tests.unit.steps.fakes import FakePace
@@ -211,8 +212,37 @@ def test_another_command_at_work_is_waited_for_but_not_for_ever() -> None:
     HandOver(move, tries=1).execute({"owner": CONTROL}, FakePace())
     assert move.now.owner == CANDIDATE
     move = FakeMove(FOLLOWS, busy=5)
-    with pytest.raises(PartFailed, match="pid 7 is at work"):
-        HandOver(move, busy_s=3.0).execute({"owner": CONTROL}, FakePace())
+    for act in (HandOver(move, busy_s=3.0).execute, HandOver(move, busy_s=3.0).undo):
+        move.busy = 5
+        with pytest.raises(StandsStill, match="pid 7 is at work"):
+            act({"owner": CONTROL}, FakePace())
+
+
+UNSETTLED = replace(FOLLOWS, cut_over_begun=True)
+
+
+@pytest.mark.parametrize("way", ["execute", "undo"])
+@pytest.mark.parametrize("owner", [CONTROL, CANDIDATE])
+def test_a_cut_over_that_is_neither_done_nor_undone_stops_the_step_where_it_stands(
+    way: str, owner: str
+) -> None:
+    move = FakeMove(replace(UNSETTLED, owner=owner), reasons=["a database is away"] * 5)
+    act = getattr(HandOver(move), way)
+    with pytest.raises(StandsStill, match="neither done nor undone: a database is away"):
+        act({"owner": CONTROL}, FakePace())
+
+
+@pytest.mark.parametrize("way", ["execute", "undo"])
+def test_a_cut_over_whose_end_cannot_be_looked_at_stops_the_step_where_it_stands(way: str) -> None:
+    move = FakeMove(FOLLOWS, reasons=["it was late"] * 5, broken="the ledger is damaged")
+    with pytest.raises(StandsStill, match=r"it was late; .*the ledger is damaged"):
+        getattr(HandOver(move), way)({"owner": CONTROL}, FakePace())
+
+
+def test_a_cut_over_that_the_mover_has_settled_meanwhile_is_done() -> None:
+    move = FakeMove(replace(FOLLOWS, owner=CANDIDATE), reasons=["a database is away"] * 5)
+    HandOver(move).execute({"owner": CONTROL}, FakePace())
+    assert move.now.owner == CANDIDATE
 
 
 FOUND = [

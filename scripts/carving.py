@@ -16,7 +16,7 @@ from strangler_proxy.steps.gates import Health, Watch
 from strangler_proxy.steps.gates.health import Checkup
 from strangler_proxy.steps.gates.traffic import Unobservable
 from strangler_proxy.steps.http import get_json, health_of
-from strangler_proxy.steps.judgement import ErrorLimit, P99Limit
+from strangler_proxy.steps.judgement import ErrorLimit, Faultless, Judge, P99Limit
 from strangler_proxy.steps.parts import FlipRoutes, StartProcess, SwitchSeam
 from strangler_proxy.steps.proxy import Proxy
 from strangler_proxy.steps.script import Site, StepError
@@ -157,23 +157,27 @@ def watch(
     least: Mapping[str, int],
     slow: Mapping[str, int] | None = None,
     affected: Mapping[str, str] | None = None,
+    *,
+    wholly: bool = False,
 ) -> Watch:
     """Errors and p99 of these routes, by the proxy's own counts, with so much evidence of each.
 
     `slow` are those whose p99 is judged, all when left out; `affected` routes are watched though
-    their own side stays: route name to the upstream that serves it.
+    their own side stays: route name to the upstream that serves it. With `wholly` no caller is the
+    control's any more, and one of which nothing is known counts as one that never failed.
     """
+    judges: tuple[Judge, ...] = (
+        ErrorLimit(patience.extra_errors, dict(least)),
+        P99Limit(
+            patience.p99_factor,
+            patience.p99_floor_s,
+            dict(least if slow is None else slow),
+        ),
+    )
     return Watch(
         "traffic",
         patience.watch_s,
-        (
-            ErrorLimit(patience.extra_errors, dict(least)),
-            P99Limit(
-                patience.p99_factor,
-                patience.p99_floor_s,
-                dict(least if slow is None else slow),
-            ),
-        ),
+        tuple(map(Faultless, judges)) if wholly else judges,
         proxy.counts,
         {
             route.name: (route.control, str(route.candidate))

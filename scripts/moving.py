@@ -21,7 +21,7 @@ from strangler_proxy.compare import Rules
 from strangler_proxy.config import Upstream
 from strangler_proxy.handover.ledger import ledger_path, read_ledger
 from strangler_proxy.handover.standing import Phase, standing
-from strangler_proxy.steps import Gate, Stage, Step
+from strangler_proxy.steps import Stage, Step
 from strangler_proxy.steps.gates import AnswersCompared, Copied, RowsAlike, Sample
 from strangler_proxy.steps.gates.health import Checkup
 from strangler_proxy.steps.gates.traffic import Unobservable
@@ -335,14 +335,14 @@ def _handed_over(
     if capability.seam:
         # Before the handover: what comes of the service may be asked for at once behind it.
         yield Stage("seam", carving.seam_switched(capability.name, control))
-    gates: list[Gate] = [carving.watch(site, proxy, options.patience, writes, {})]
+    written = carving.watch(site, proxy, options.patience, writes, {}, wholly=True)
     # Those that run elsewhere have to be stopped by whoever runs them.
     writers = [worker.part(site) for worker in capability.workers(environment) if worker.writes]
-    yield Stage("writes", HandOver(move, tuple(writers)), tuple(gates))
+    yield Stage("writes", HandOver(move, tuple(writers)), (written,))
     if reads:
-        gate = carving.watch(site, proxy, options.patience, least)
+        gate = carving.watch(site, proxy, options.patience, least, wholly=True)
         yield carving.flipped(reads, 100, proxy, gate, "reads 100%")
-    watch = carving.watch(site, proxy, options.patience, {**least, **writes})
+    watch = carving.watch(site, proxy, options.patience, {**least, **writes}, wholly=True)
     yield from soaking.soaked(watch, options.soak_s, options.patience_s, move)
 
 

@@ -87,8 +87,11 @@ def declare(options: Options, site: Site) -> Step:
     )
     least = dict(zip(ROUTES, (options.min_requests, options.min_uploads), strict=True))
     watch = carving.watch(site, proxy, patience, least)
+    watch_all = carving.watch(site, proxy, patience, least, wholly=True)
     posts = {**least, AFFECTED: options.min_uploads}
-    watch_posts = carving.watch(site, proxy, patience, posts, least, {AFFECTED: route.control})
+    watch_posts = carving.watch(
+        site, proxy, patience, posts, least, {AFFECTED: route.control}, wholly=True
+    )
     answers = _answers(options, site, route, control, candidate)
     return Step(
         "image",
@@ -96,7 +99,8 @@ def declare(options: Options, site: Site) -> Step:
         (
             carving.standing(site, control),
             carving.serving(site, "image", candidate, options.external, {}, (answers,)),
-            *(carving.flipped(ROUTES, share, proxy, watch) for share in (*options.percents, 100)),
+            *(carving.flipped(ROUTES, share, proxy, watch) for share in options.percents),
+            carving.flipped(ROUTES, 100, proxy, watch_all),
             Stage("seam", carving.seam_switched("image", control), (watch_posts,)),
             *soaking.soaked(watch_posts, options.soak_s, options.patience_s),
         ),

@@ -16,13 +16,20 @@ a point estimate: an upper bound at 95 % would take 299 requests, which `minimum
 A gate looks again and again, which finds chance effects more often than one look would. So no
 gate fails on fewer than three bad requests, however few there were altogether.
 
+A control of which nothing is known. Where it still serves, its requests are waited for. Where the
+candidate serves wholly they never come: there it counts as one that never failed (`Faultless`).
+A pass stays proved, since no control fails less than never: the candidate's own ratio is then
+bounded by what is tolerated. A failure says less than elsewhere: that the candidate is over what is
+tolerated by itself, and not that it is worse than the control was.
+
 Cannot see: failures that come in bursts are not independent draws, so confidence is overstated;
 a route's two canary populations differ as their callers do; and while both sides suffer from
 something they share, the difference stays small, as it should.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from strangler_proxy.running import SideCounts
 from strangler_proxy.steps.bounds import (
@@ -52,6 +59,21 @@ class RouteWindow:
 
 
 Window = Mapping[str, RouteWindow]
+
+
+class Judge(Protocol):
+    """Decides on a window of traffic, and on nothing else."""
+
+    @property
+    def name(self) -> str:
+        """What the evidence is listed under."""
+
+    @property
+    def criteria(self) -> str:
+        """What it takes to pass, for the plan."""
+
+    def judge(self, window: Window) -> Evidence:
+        """The verdict on everything in the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +168,33 @@ class P99Limit:
             why = f"{text}; over {_ms(limit)} beyond chance"
             return Evidence(Verdict.FAILED, why, numbers)
         return Evidence(Verdict.INCONCLUSIVE, f"{text}; {_ms(limit)} allowed", numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Faultless:
+    """A judge who takes a control of which nothing is known for one that never failed."""
+
+    judge_of: Judge
+
+    @property
+    def name(self) -> str:
+        """What the evidence is listed under."""
+        return self.judge_of.name
+
+    @property
+    def criteria(self) -> str:
+        """What it takes to pass, for the plan."""
+        return self.judge_of.criteria
+
+    def judge(self, window: Window) -> Evidence:
+        """The verdict on everything in the window."""
+        return self.judge_of.judge({route: _faultless(seen) for route, seen in window.items()})
+
+
+def _faultless(seen: RouteWindow) -> RouteWindow:
+    if seen.control.requests or seen.record.requests:
+        return seen
+    return replace(seen, record=SideCounts(requests=max(1, seen.candidate.requests)))
 
 
 def _difference(candidate: SideCounts, control: SideCounts) -> tuple[float, float]:

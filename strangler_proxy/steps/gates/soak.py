@@ -11,8 +11,14 @@ from typing import Any
 
 from strangler_proxy.running import SideCounts
 from strangler_proxy.steps.duration import spelled
-from strangler_proxy.steps.gates.traffic import Judge, Unobservable, Watch, Watching
-from strangler_proxy.steps.judgement import RouteWindow, Window
+from strangler_proxy.steps.gates.traffic import (
+    Unobservable,
+    Watch,
+    Watching,
+    record_as_json,
+    record_from,
+)
+from strangler_proxy.steps.judgement import Faultless
 from strangler_proxy.steps.step import Evidence, Facts, Pace, Verdict
 
 PIECE_S = 3600.0
@@ -50,13 +56,12 @@ class Soak:
 
     def resume(self, pace: Pace, noted: Facts) -> "Soaking":
         """Go on behind the last piece that was noted."""
-        known = {route: SideCounts.from_json(side) for route, side in noted["known"].items()}
-        return Soaking(self, pace, noted["soaked_s"], known)
+        return Soaking(self, pace, noted["soaked_s"], record_from(noted["known"]))
 
     def piece(self, soaked_s: float, known: Mapping[str, SideCounts]) -> Watch:
         """The watch of the next piece."""
         seconds = min(self.piece_s, self.seconds - soaked_s)
-        judges = tuple(_Faultless(judge) for judge in self.watch.judges)
+        judges = tuple(Faultless(judge) for judge in self.watch.judges)
         return replace(self.watch, seconds=seconds, judges=judges, known=known)
 
 
@@ -92,8 +97,7 @@ class Soaking:
         """How long was soaked in whole pieces, and how the control was before."""
         if self.known is None:
             return {}
-        known = {route: side.as_json() for route, side in self.known.items()}
-        return {"soaked_s": self.soaked_s, "known": known}
+        return {"soaked_s": self.soaked_s, "known": record_as_json(self.known)}
 
     @property
     def _over(self) -> bool:
@@ -112,27 +116,3 @@ class Soaking:
 
 def _not_yet(verdict: Verdict) -> Verdict:
     return Verdict.INCONCLUSIVE if verdict is Verdict.PASSED else verdict
-
-
-@dataclass(frozen=True)
-class _Faultless:
-    """A judge who takes a control of which nothing is known for one that never failed."""
-
-    judge_of: Judge
-
-    @property
-    def name(self) -> str:
-        return self.judge_of.name
-
-    @property
-    def criteria(self) -> str:
-        return self.judge_of.criteria
-
-    def judge(self, window: Window) -> Evidence:
-        return self.judge_of.judge({route: _faultless(seen) for route, seen in window.items()})
-
-
-def _faultless(seen: RouteWindow) -> RouteWindow:
-    if seen.control.requests or seen.record.requests:
-        return seen
-    return replace(seen, record=SideCounts(requests=max(1, seen.candidate.requests)))

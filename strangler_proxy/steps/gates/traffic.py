@@ -1,13 +1,13 @@
 """Live traffic as evidence: what the running proxy counts while a stage stands."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from strangler_proxy.running import SideCounts
 from strangler_proxy.steps.duration import spelled
-from strangler_proxy.steps.judgement import RouteWindow, Window, worst
-from strangler_proxy.steps.step import Evidence, Pace, Verdict
+from strangler_proxy.steps.judgement import Judge, RouteWindow, worst
+from strangler_proxy.steps.step import Evidence, Facts, Pace, Verdict
 
 Counts = Mapping[str, Mapping[str, SideCounts]]
 """Route name -> upstream name -> figures since the proxy started."""
@@ -15,21 +15,6 @@ Counts = Mapping[str, Mapping[str, SideCounts]]
 
 class Unobservable(Exception):
     """The counts cannot be read now; the message says why."""
-
-
-class Judge(Protocol):
-    """Decides on a window of traffic, and on nothing else."""
-
-    @property
-    def name(self) -> str:
-        """What the evidence is listed under."""
-
-    @property
-    def criteria(self) -> str:
-        """What it takes to pass, for the plan."""
-
-    def judge(self, window: Window) -> Evidence:
-        """The verdict on everything in the window."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +27,8 @@ class Watch:
     `sides`: route -> (control, candidate) upstreams. `affected`: route -> the upstream that
     serves it, for routes that the step changes from behind; they are held against their own past.
     `known`: route -> the record of the control, or of that past, from an earlier life of the proxy.
+    It is noted when the watch begins, since a proxy that begins anew knows nothing of it, and a
+    control that serves nobody any more will never tell again.
     """
 
     name: str
@@ -70,6 +57,10 @@ class Watch:
     def begin(self, pace: Pace) -> "Watching":
         """Start a window of traffic now."""
         return Watching(self, pace, pace.now())
+
+    def resume(self, pace: Pace, noted: Facts) -> "Watching":
+        """Start a window of traffic now, and remember the control."""
+        return replace(self, known=record_from(noted["known"])).begin(pace)
 
     def record(self, counts: Counts) -> dict[str, SideCounts]:
         """What `counts` know of the control of each route, and of the past of those affected."""
@@ -100,6 +91,7 @@ class Watching:
         except Unobservable as fault:
             return Evidence(Verdict.INCONCLUSIVE, str(fault))
         if self.start is None or began_anew(self.start, now):
+            self.watch = replace(self.watch, known=self.watch.record(now))
             self.start, self.began_at = now, self.pace.now()
         window = {route: self._window(now, route) for route in self.watch.sides}
         window |= {route: self._own_past(now, route) for route in self.watch.affected}
@@ -109,6 +101,10 @@ class Watching:
             text = f"{evidence.text}; {spelled(left)} to go"
             return Evidence(Verdict.INCONCLUSIVE, text, evidence.numbers)
         return evidence
+
+    def noted(self) -> dict[str, Any]:
+        """How the control was when the window began."""
+        return {"known": record_as_json(self.watch.known)} if self.start is not None else {}
 
     def _window(self, now: Counts, route: str) -> RouteWindow:
         control, candidate = self.watch.sides[route]
@@ -127,6 +123,16 @@ class Watching:
 
     def _began(self, route: str, upstream: str) -> SideCounts:
         return _side(self.start or {}, route, upstream)
+
+
+def record_as_json(record: Mapping[str, SideCounts]) -> dict[str, Any]:
+    """A record by routes, as a ledger keeps it."""
+    return {route: side.as_json() for route, side in record.items()}
+
+
+def record_from(noted: Mapping[str, Any]) -> dict[str, SideCounts]:
+    """What `record_as_json` wrote."""
+    return {route: SideCounts.from_json(side) for route, side in noted.items()}
 
 
 def began_anew(then: Counts, now: Counts) -> bool:

@@ -1,5 +1,6 @@
 """The gates over fakes of what they observe."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -106,6 +107,27 @@ def test_a_route_changed_from_behind_is_held_against_its_own_past():
     seen = judge.windows[-1]["post"]
     assert (seen.candidate.requests, seen.candidate.failures) == (30, 7)
     assert (seen.control.requests, seen.record.requests, seen.record.failures) == (0, 100, 2)
+
+
+def test_a_watch_remembers_the_control_when_the_proxy_begins_anew():
+    pace, judge = FakePace(), Recorder()
+    trial = watching([sides((90, 0)), sides((0, 2)), sides((0, 9))], judge, pace)
+    look(trial, pace, 3)
+    records = [w["image"].record.requests for w in judge.windows]
+    assert records == [90, 90, 90]
+
+
+def test_a_later_run_remembers_the_control_of_a_proxy_that_began_anew_meanwhile():
+    pace, judge = FakePace(), Recorder()
+    trial = watching([sides((90, 0)), sides((0, 2)), sides((0, 9))], judge, pace)
+    assert trial.noted() == {}
+    trial.look()
+    noted = json.loads(json.dumps(trial.noted()))
+    later = trial.watch.resume(pace, noted)
+    look(later, pace, 2)
+    (seen,) = [w["image"] for w in judge.windows[2:]]
+    assert (seen.record.requests, seen.candidate.requests) == (90, 7)
+    assert later.noted() == noted
 
 
 def comparing(control, candidate, targets=("/a", "/b"), minimum=2):

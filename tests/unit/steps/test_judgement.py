@@ -11,6 +11,7 @@ from strangler_proxy.steps import Evidence, Verdict
 from strangler_proxy.steps.bounds import clean_requests_for, p99_bound_rank, wilson
 from strangler_proxy.steps.judgement import (
     ErrorLimit,
+    Faultless,
     P99Limit,
     RouteWindow,
     worst,
@@ -58,6 +59,32 @@ def test_the_controls_whole_record_stands_in_when_the_window_has_too_little_of_i
     evidence = limit.judge(seen)
     assert evidence.verdict is PASSED
     assert "control 1 of 2000" in evidence.text
+
+
+UNKNOWN = side(0)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "expected"),
+    [((267, 0), INCONCLUSIVE), ((268, 0), PASSED), ((1000, 4), PASSED), ((1000, 30), FAILED)],
+)
+def test_an_unknown_control_can_be_taken_for_one_that_never_failed(candidate, expected):
+    limit = Faultless(ErrorLimit(0.01, {"r": 50}))
+    assert limit.judge(window(side(*candidate), UNKNOWN)).verdict is expected
+
+
+def test_a_control_that_is_known_is_taken_as_it_is():
+    seen = window(side(1000, 30), side(0), record=side(1000, 30))
+    limit = ErrorLimit(0.1, {"r": 50})
+    assert Faultless(limit).judge(seen) == limit.judge(seen)
+
+
+@given(st.integers(268, 3000), st.integers(0, 30), st.integers(1, 3000), st.integers(0, 300))
+def test_no_pass_against_an_unknown_control_is_a_failure_against_a_known_one(n, bad, m, worse):
+    limit = ErrorLimit(0.01, {"r": 50})
+    if Faultless(limit).judge(window(side(n, min(n, bad)), UNKNOWN)).verdict is PASSED:
+        known = window(side(n, min(n, bad)), side(0), record=side(m, min(m, worse)))
+        assert limit.judge(known).verdict is not FAILED
 
 
 def test_one_route_proved_worse_fails_whatever_the_others_dilute():

@@ -14,6 +14,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
+from extracted.chassis.bounds import bound_waits
+
 DRIVERS = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
@@ -78,18 +80,24 @@ def database_url(text: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def open_engine(url: str) -> Engine:
-    """Make the engine for one of the three databases. Connects to nothing yet."""
+def open_engine(url: str, *, patient: bool = False) -> Engine:
+    """Make the engine for one of the three databases. Connects to nothing yet.
+
+    Every wait for a server is bounded (`bounds`); `patient`, for a change of schema, leaves out
+    that for what it does. No error tells a statement's values: passwords' hashes are among them.
+    """
     backend = make_url(url).get_backend_name()
     if backend == "sqlite":
-        engine = create_engine(url)
+        engine = create_engine(url, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 280, "pool_timeout": 10}
     if backend in {"mysql", "mariadb"}:
         # MySQL's default snapshot would hide a row that a concurrent request has just added.
         options["isolation_level"] = "READ COMMITTED"
-    return create_engine(url, pool_size=10, max_overflow=20, **options)
+    engine = create_engine(url, pool_size=10, max_overflow=20, hide_parameters=True, **options)
+    bound_waits(engine, patient=patient)
+    return engine
 
 
 def said(error: Exception) -> str:

@@ -72,7 +72,7 @@ class Processed:
     @classmethod
     def in_file(cls, path: Path, consumer: str) -> Processed:
         """In a SQLite file of its own, for a consumer without a database."""
-        engine = create_engine(f"sqlite:///{path}")
+        engine = create_engine(f"sqlite:///{path}", hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         metadata = MetaData()
         table = processed_table(metadata)

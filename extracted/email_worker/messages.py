@@ -20,8 +20,8 @@ from urllib.parse import quote
 from extracted.chassis.events import NeverError
 from extracted.email_worker.letters import Letter
 
-# Without quoted ones, which the blog takes and nobody has: what fits is safe in a header and in a
-# command.
+# Without quoted ones, which the blog took once and nobody has: what fits is safe in a header and in
+# a command.
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
 LONGEST_WORD = 60
 LINE_END = re.compile(r"\r\n?|\n")

@@ -35,7 +35,7 @@ def blueprint(database: Database, tokens: Tokens, payments: Payments, mailer: Ma
         database.session().commit()  # hold no connection while Stripe thinks
         paid = payments.pay(database.session(), order)
         if paid.first and paid.payment.status == "succeeded":
-            mailer.send(messages.payment_completed(paid.payment, user.email, user.name))
+            mailer.send(lambda: messages.payment_completed(paid.payment, user.email, user.name))
         return jsonify(_payment(paid.payment)), 201
 
     @routes.get("/payments")

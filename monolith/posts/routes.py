@@ -46,7 +46,7 @@ def blueprint(
             body=body,
             image_url=url,
         )
-        mailer.send(messages.post_created(post))
+        mailer.send(lambda: messages.post_created(post))
         return jsonify(_post(post)), 201
 
     @routes.get("/posts/<int:post_id>")

@@ -130,6 +130,9 @@ class Run:
                 self.ledger.record(Kind.DOING, part=part.name, facts=dict(part.prepare()))
             part.execute(self.ledger.state.part(part.name).facts, self.pace)
         except PartFailed as fault:
+            self.pace.wait(
+                0
+            )  # Ctrl-C ends the part's own processes too, which is no fault of theirs
             text = f"{part.name}: {fault}"
             self.watcher.result(text, Verdict.FAILED)
             return self._failed(text)
@@ -140,6 +143,8 @@ class Run:
     def _prove(self, move: Prove) -> Outcome | None:
         key = gate_key(move.stage, move.gate)
         evidence = self._try(move)
+        if evidence.verdict is Verdict.FAILED:
+            self.pace.wait(0)  # as in _execute
         text = f"{key}: {evidence.text}"
         self.watcher.result(text, evidence.verdict)
         found = {"gate": key, "evidence": evidence.text, "numbers": dict(evidence.numbers)}

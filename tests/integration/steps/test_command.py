@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from scripts.processes import ROOT
+from strangler_proxy.steps.pace import RealPace, wait_until
 from strangler_proxy.steps.parts import FinishFirst, RunCommand, RunWhenUndone
 from strangler_proxy.steps.step import PartFailed
 from tests.unit.steps.fakes import FakePace
+
+RUN = """
+from pathlib import Path
+import sys
+from strangler_proxy.steps.pace import RealPace, stopped_by_signals
+from strangler_proxy.steps.parts import RunCommand
+from strangler_proxy.steps.step import Interrupted
+
+part = RunCommand("sleep", (sys.executable, "-c", {program!r}), Path({folder!r}))
+pace = RealPace()
+with stopped_by_signals(pace):
+    try:
+        part.execute({{}}, pace)
+    except Interrupted as stop:
+        print("stopped by", stop)
+"""
 
 
 def command(folder: Path, program: str, **more: object) -> RunCommand:
@@ -36,6 +58,30 @@ def test_a_command_that_does_not_end_or_does_not_exist_is_told(tmp_path: Path) -
         command(tmp_path, "import time; time.sleep(60)", within_s=0.2).execute({}, FakePace())
     with pytest.raises(PartFailed, match="No such file"):
         RunCommand("make it", ("no-such-command",), tmp_path).execute({}, FakePace())
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["Ctrl-C", "a supervisor"])
+def test_a_step_that_is_stopped_stops_its_command_and_does_not_take_it_for_failed(
+    tmp_path: Path, group: bool
+) -> None:
+    """Ctrl-C at a terminal reaches all processes of the step, a supervisor's SIGTERM only one."""
+    mark = tmp_path / "began"
+    part = command(tmp_path, f"import time; open({str(mark)!r}, 'w'); time.sleep(60)")
+    step = subprocess.Popen(
+        [sys.executable, "-c", RUN.format(program=part.command[-1], folder=str(tmp_path))],
+        cwd=ROOT,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert wait_until(mark.exists, 20, RealPace())
+        os.killpg(step.pid, signal.SIGINT) if group else step.terminate()
+        said, _ = step.communicate(timeout=20)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(step.pid, signal.SIGKILL)
+    assert said.strip() == f"stopped by {'SIGINT' if group else 'SIGTERM'}"
 
 
 def test_what_is_to_be_run_when_undone_is_run_only_then_and_as_often_as_that(

@@ -7,6 +7,7 @@ from strangler_proxy.steps.decision import Direction
 from strangler_proxy.steps.engine import Ending, Run
 from strangler_proxy.steps.ledger import open_ledger, read_ledger
 from strangler_proxy.steps.state import Kind, Phase
+from strangler_proxy.steps.step import Interrupted, PartFailed
 from tests.unit.steps.fakes import FakeGate, FakeLongGate, FakePace, FakePart, Silent
 
 PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
@@ -79,6 +80,47 @@ def test_a_part_that_cannot_be_executed_is_undone_with_those_before_it(world):
     assert outcome.ending is Ending.FELL_BACK
     assert "b: it broke" in outcome.text
     assert world.journal == ["execute a", "undo b", "undo a"]
+
+
+class Stopped(FakePace):
+    """Somebody asked to stop while the part or the gate was at work."""
+
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+
+    def wait(self, seconds):
+        if "stop" in self.seen:
+            raise Interrupted("SIGINT")
+        super().wait(seconds)
+
+
+def test_what_fails_once_a_stop_was_asked_for_stops_the_step_and_does_not_turn_it_back(world):
+    class Killed(FakePart):
+        def execute(self, facts, pace):
+            self.world["stop"] = True
+            raise PartFailed("it ended with -2")
+
+    outcome = world.run(
+        Direction.EXECUTE,
+        Stage("1", world.part("a")),
+        Stage("2", Killed("b", world.seen)),
+        pace=Stopped(world.seen),
+    )
+    assert (outcome.ending, outcome.text) == (Ending.STOPPED, "stopped by SIGINT")
+    assert (world.state.phase, world.journal) == (Phase.FORWARD, ["execute a"])
+
+
+def test_a_gate_that_fails_once_a_stop_was_asked_for_stops_the_step(world):
+    class Killed(FakeGate):
+        def begin(self, pace):
+            world.seen["stop"] = True
+            return super().begin(pace)
+
+    stages = (Stage("1", world.part("a"), (Killed("g", FAILED),)),)
+    outcome = world.run(Direction.EXECUTE, *stages, pace=Stopped(world.seen))
+    assert (outcome.ending, outcome.text) == (Ending.STOPPED, "stopped by SIGINT")
+    assert world.state.phase is Phase.FORWARD
 
 
 def test_too_little_evidence_stops_the_step_where_it_stands_after_a_bounded_wait(world):

@@ -50,7 +50,8 @@ class Waiting:
 
 @dataclass(slots=True)
 class Status:
-    """All that is known; `problems` are sentences, and what they hide is empty.
+    """All that is known. `problems` a person must settle; what is `unanswered` may pass by itself, as
+    a database that is away, or busy. Both are sentences, and what they hide is empty.
 
     `running` is who has the ledger, and `turn` the command that another stands aside for, or will.
     `waiting` and `missing_triggers` are of the owner's capture. `fences`: how that of each side
@@ -69,15 +70,17 @@ class Status:
     missing_triggers: list[str] = field(default_factory=list)
     schema_changed: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
 
     @property
     def well(self) -> bool:
-        """Whether nothing needs a person."""
-        return not (self.problems or self.missing_triggers or self.schema_changed)
+        """Whether all was looked at, and nothing needs a person."""
+        wrong = self.problems or self.missing_triggers or self.schema_changed
+        return not (wrong or self.unanswered)
 
 
 def look(move: Move, ends: Ends, ledger: Path, wall: Callable[[], float] = time.time) -> Status:
-    """Ask the ledger and both databases; a database that does not answer is a problem told.
+    """Ask the ledger and both databases; one that does not answer is told as such.
 
     Raises LedgerError, OSError.
     """
@@ -106,7 +109,7 @@ def look(move: Move, ends: Ends, ledger: Path, wall: Callable[[], float] = time.
     except HandoverRefused as refused:
         status.problems += refused.sentences
     except HandoverFault as fault:
-        status.problems.append(str(fault))
+        status.unanswered.append(str(fault))
     return status
 
 

@@ -37,7 +37,8 @@ class MoveState:
 
     `runs`: a mover is at work. `owner` is whose the tables are, control or candidate. `follows`:
     all rows were copied, and changes are carried over. `oldest_s` is the age of the oldest of
-    `waiting` changes. `retired`: its end was begun, and nothing leads back; `retiring`: a command
+    `waiting` changes. `problems` a person must settle; `unanswered` is why not all was looked at
+    now, and may pass by itself. `retired`: its end was begun, and nothing leads back; `retiring`: a command
     that ends it is at work. `cut_over_begun`: one, in either direction, is neither done nor undone:
     it is not known which side takes writes, and a mover settles it.
     """
@@ -51,6 +52,7 @@ class MoveState:
     waiting: int
     oldest_s: float
     problems: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
     retired: bool = False
     retiring: bool = False
     cut_over_begun: bool = False
@@ -155,6 +157,7 @@ class MoveCommands:
             waiting=waiting.get("entries", 0),
             oldest_s=waiting.get("oldest_s") or 0.0,
             problems=(*told["problems"], *told["missing_triggers"], *told["schema_changed"]),
+            unanswered=tuple(told["unanswered"]),
             retired=told["phase"] in (Phase.RETIREMENT, Phase.RETIRED),
             retiring=any("(retire, " in (told[at] or "") for at in ("running", "turn")),
             cut_over_begun=told["cut_over_begun"],

@@ -181,7 +181,7 @@ def status_lines(status: "Status") -> list[str]:
     if stands.begun and status.tables:
         lines += status.schema_changed or ["tables: as they were when the move was begun"]
     lines.append(f"verified: {_verified(status.verified)}")
-    return [*lines, *status.problems]
+    return [*lines, *status.unanswered, *status.problems]
 
 
 def _ownership(status: "Status") -> Iterator[str]:

@@ -11,6 +11,8 @@ def judge_copy(state: MoveState, most_s: float) -> Evidence:
     numbers = {"rows": state.rows, "waiting": state.waiting, "oldest_s": state.oldest_s}
     if state.problems:
         return Evidence(Verdict.FAILED, "; ".join(state.problems), numbers)
+    if state.unanswered:
+        return Evidence(Verdict.INCONCLUSIVE, "; ".join(state.unanswered), numbers)
     if not state.follows:
         of = f" of about {state.estimated:,}" if state.estimated else ""
         return Evidence(Verdict.INCONCLUSIVE, f"{state.rows:,}{of} rows copied", numbers)

@@ -113,12 +113,15 @@ class ClearLeftovers:
         return {}
 
     def execute(self, facts: Facts, pace: Pace) -> None:
-        """Look for them, and repair."""
+        """Look for them, and repair. Raises StandsStill where that cannot be done now.
+
+        It is no reason to go back: all that was copied would be forgotten.
+        """
         try:
             if self.move.verify().only_extra:
                 self.move.repair()
         except MoveFailed as fault:
-            raise PartFailed(f"leftovers of {self.move.name}: {fault}") from fault
+            raise StandsStill(f"leftovers of {self.move.name}: {fault}") from fault
 
     def undo(self, facts: Facts, pace: Pace) -> None:
         """Nothing."""

@@ -263,6 +263,11 @@ def test_only_rows_that_nothing_but_an_earlier_attempt_explains_are_cleared(
     assert move.asked == asked
 
 
+def test_leftovers_that_cannot_be_looked_for_now_are_no_reason_to_throw_the_copy_away() -> None:
+    with pytest.raises(StandsStill, match="leftovers of notes: the database is away"):
+        ClearLeftovers(FakeMove(FOLLOWS, broken="the database is away")).execute({}, FakePace())
+
+
 @pytest.mark.parametrize("act", ["prepare", "holds"])
 def test_a_move_that_cannot_be_looked_at_is_told(act: str) -> None:
     part = HandOver(FakeMove(broken="the ledger is damaged"))
@@ -275,6 +280,8 @@ COPIES = [
     (replace(FOLLOWS, follows=False, estimated=5000), Verdict.INCONCLUSIVE, "of about 5,000"),
     (replace(FOLLOWS, waiting=7, oldest_s=9.0), Verdict.INCONCLUSIVE, "the oldest for 9.0 s"),
     (replace(FOLLOWS, problems=("no trigger",)), Verdict.FAILED, "no trigger"),
+    (replace(FOLLOWS, follows=False, unanswered=("it is away",)), Verdict.INCONCLUSIVE, "is away"),
+    (replace(FOLLOWS, unanswered=("away",), problems=("no key",)), Verdict.FAILED, "no key"),
 ]
 
 

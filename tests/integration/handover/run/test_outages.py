@@ -43,6 +43,14 @@ def test_a_database_that_never_answered_is_told_at_once(blog):
         blog.run(ends=flaky)
 
 
+def test_a_database_that_is_away_is_told_apart_from_what_a_person_must_settle(blog):
+    blog.run()
+    away = look(blog.move, Ends(blog.ends.source, Flaky(blog.ends.target, range(1, 2))), blog.ledger)
+    assert (away.well, away.problems, away.unanswered) == (False, [], ["the server went away"])
+    back = look(blog.move, blog.ends, blog.ledger)
+    assert (back.well, back.unanswered) == (True, [])
+
+
 def test_an_outage_while_it_is_told_to_stop_ends_the_run(blog):
     blog.watcher.when["the server went away"] = blog.stop.set
     flaky = Ends(blog.ends.source, Flaky(blog.ends.target, range(4, 1_000)))

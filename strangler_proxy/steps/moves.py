@@ -38,9 +38,9 @@ class MoveState:
     `runs`: a mover is at work. `owner` is whose the tables are, control or candidate. `follows`:
     all rows were copied, and changes are carried over. `oldest_s` is the age of the oldest of
     `waiting` changes. `problems` a person must settle; `unanswered` is why not all was looked at
-    now, and may pass by itself. `retired`: its end was begun, and nothing leads back; `retiring`: a command
-    that ends it is at work. `cut_over_begun`: one, in either direction, is neither done nor undone:
-    it is not known which side takes writes, and a mover settles it.
+    now, and may pass by itself. `retired`: its end was begun, and nothing leads back; `retiring`: a
+    command that ends it is at work. `cut_over_begun`: one, in either direction, is neither done nor
+    undone: it is not known which side takes writes, and a mover settles it.
     """
 
     begun: bool

@@ -45,7 +45,8 @@ def test_a_database_that_never_answered_is_told_at_once(blog):
 
 def test_a_database_that_is_away_is_told_apart_from_what_a_person_must_settle(blog):
     blog.run()
-    away = look(blog.move, Ends(blog.ends.source, Flaky(blog.ends.target, range(1, 2))), blog.ledger)
+    flaky = Ends(blog.ends.source, Flaky(blog.ends.target, range(1, 2)))
+    away = look(blog.move, flaky, blog.ledger)
     assert (away.well, away.problems, away.unanswered) == (False, [], ["the server went away"])
     back = look(blog.move, blog.ends, blog.ledger)
     assert (back.well, back.unanswered) == (True, [])

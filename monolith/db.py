@@ -24,7 +24,7 @@ from sqlalchemy.types import TypeDecorator
 
 from monolith.settings import DEFAULT_DATABASE_URL, database_url
 
-MIGRATIONS = Path(__file__).parents[1] / "migrations" / "monolith"
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 SQLITE_BUSY_TIMEOUT_MS = 10_000
 MAX_ID = 2**31 - 1
 
@@ -114,7 +114,7 @@ class Database:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the schema up to `revision`. Safe to repeat."""
+    """Bring the schema up to `revision`. Safe to kill and to repeat."""
     path = make_url(url).database
     if url.startswith("sqlite") and path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,10 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 def _alembic(engine: Engine, run: Callable[[Config], None]) -> None:
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    versions = MIGRATIONS / "monolith" / "versions"
+    for option, place in (("script_location", MIGRATIONS), ("version_locations", versions)):
+        config.set_main_option(option, str(place).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         run(config)

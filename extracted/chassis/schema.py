@@ -23,18 +23,20 @@ app = typer.Typer(add_completion=False)
 
 
 def upgrade(url: str, service: str, revision: str = "head") -> None:
-    """Bring the schema of the service up to `revision`. Safe to repeat.
+    """Bring the schema of the service up to `revision`. Safe to kill and to repeat.
 
     Raises ValueError when there is no such history, and what the database raises.
     """
-    history = MIGRATIONS / service
-    if not (history / "env.py").is_file():
-        raise ValueError(f"there is no schema history {history}")
+    versions = MIGRATIONS / service / "versions"
+    if not versions.is_dir():
+        raise ValueError(f"there is no schema history {versions.parent}")
     path = make_url(url).database
     if url.startswith("sqlite") and path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     config = Config()
-    config.set_main_option("script_location", str(history).replace("%", "%%"))
+    for option, place in (("script_location", MIGRATIONS), ("version_locations", versions)):
+        config.set_main_option(option, str(place).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
     engine = open_engine(url)
     try:
         with engine.begin() as connection:
@@ -57,7 +59,7 @@ def upgrade_command(
     ],
     revision: Annotated[str, typer.Option(help="Up to this revision.")] = "head",
 ) -> None:
-    """Bring a service's schema up to date. Safe to repeat."""
+    """Bring a service's schema up to date. Safe to kill and to repeat."""
     try:
         url = database_url(database)
     except ValueError as error:

@@ -50,8 +50,8 @@ class Waiting:
 
 @dataclass(slots=True)
 class Status:
-    """All that is known. `problems` a person must settle, and what is `unanswered` may pass by itself,
-    as a database that is away, or busy. Both are sentences, and what they hide is empty.
+    """All that is known. `problems` a person must settle. What is `unanswered` may pass by itself:
+    a database is away, or busy. Both are sentences, and what they hide is empty.
 
     `running` is who has the ledger, and `turn` the command that another stands aside for, or will.
     `waiting` and `missing_triggers` are of the owner's capture. `fences`: how that of each side

@@ -22,6 +22,8 @@ from extracted.payment.charging import (
 
 # One charge has one intent. What there is beyond a second one changes nothing: a person decides.
 FOUND_AT_MOST = 10
+# Stripe's own words for a no to the payment. Whoever else answers 400 or 402 does not say them.
+NO = {stripe.CardError: "card_error", stripe.InvalidRequestError: "invalid_request_error"}
 # It speaks of the address that was asked: what an order names and Stripe lacks is a 400.
 NOT_FOUND = 404
 
@@ -60,21 +62,17 @@ class StripeCharger:
                     },
                     {"idempotency_key": charge.key},
                 )
-        except stripe.CardError as error:
-            return _declined(error)
-        except stripe.InvalidRequestError as error:
-            if error.http_status == NOT_FOUND:
-                raise UnknownOutcomeError(str(error), reached=True) from error
-            return Refused(False, error.code or "invalid_request", _told(error))
-        return Charged(intent.id, intent.status)
+                return Charged(intent.id, intent.status)
+        except stripe.StripeError as error:
+            return _refused(error)
 
     def look_up(self, charge: Charge, stripe_id: str) -> Outcome:
         """See `Charger`."""
         with _unknown_otherwise(), _nothing_refused():
             intent = self._intents.retrieve(stripe_id)
-        if not _is_of(intent, charge):
-            raise UnknownOutcomeError(f"{stripe_id} is of another payment", reached=True)
-        return _outcome(intent)
+            if _is_of(intent, charge):
+                return _outcome(intent)
+        raise UnknownOutcomeError(f"{stripe_id} is of another payment", reached=True)
 
     def find(self, charge: Charge, since: datetime) -> Sequence[Outcome]:
         """See `Charger`. Stripe's search is complete after a minute, and an hour at the worst."""
@@ -82,19 +80,24 @@ class StripeCharger:
         terms.append(f"created>{int(since.timestamp())}")
         with _unknown_otherwise(), _nothing_refused():
             found = self._intents.search({"query": " AND ".join(terms), "limit": FOUND_AT_MOST})
-        return [_outcome(intent) for intent in found.data if _is_of(intent, charge)]
+            return [_outcome(intent) for intent in found.data if _is_of(intent, charge)]
 
 
 @contextmanager
 def _unknown_otherwise() -> Iterator[None]:
-    """Every error of Stripe's is an unknown outcome, but for those that say no to the payment."""
+    """Whatever goes wrong is an unknown outcome, but for Stripe's own no to the payment.
+
+    Something that is not Stripe may answer in its place, and in whatever form.
+    """
     try:
         yield
-    except (stripe.CardError, stripe.InvalidRequestError):
+    except UnknownOutcomeError:
         raise
     except (stripe.APIConnectionError, stripe.RateLimitError) as error:
         raise UnknownOutcomeError(str(error), reached=False) from error
-    except stripe.StripeError as error:
+    except Exception as error:
+        if _says_no(error):
+            raise
         raise UnknownOutcomeError(str(error), reached=True) from error
 
 
@@ -105,6 +108,12 @@ def _nothing_refused() -> Iterator[None]:
         yield
     except (stripe.CardError, stripe.InvalidRequestError) as error:
         raise UnknownOutcomeError(str(error), reached=True) from error
+
+
+def _says_no(error: Exception) -> bool:
+    if not isinstance(error, stripe.StripeError) or error.http_status == NOT_FOUND:
+        return False
+    return getattr(error.error, "type", None) == NO.get(type(error), "")
 
 
 def _is_of(intent: Any, charge: Charge) -> bool:
@@ -119,8 +128,8 @@ def _outcome(intent: stripe.PaymentIntent) -> Outcome:
     if intent.status == "requires_payment_method" and refusal is not None:
         return Refused(
             True,
-            refusal.code or "card_declined",
-            refusal.message or "Stripe refused the payment.",
+            getattr(refusal, "code", None) or "card_declined",
+            getattr(refusal, "message", None) or "Stripe refused the payment.",
             decline_code=getattr(refusal, "decline_code", None),
             stripe_id=intent.id,
         )
@@ -133,7 +142,9 @@ def _told(error: stripe.StripeError) -> str:
     return error.user_message or "Stripe refused the payment."
 
 
-def _declined(error: stripe.CardError) -> Refused:
+def _refused(error: stripe.StripeError) -> Refused:
+    if isinstance(error, stripe.InvalidRequestError):
+        return Refused(False, error.code or "invalid_request", _told(error))
     details: Any = error.error
     intent = getattr(details, "payment_intent", None)
     return Refused(

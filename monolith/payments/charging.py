@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import requests
 import stripe
 
+# Stripe's own words for a no to the payment. Whoever else answers 400 or 402 does not say them.
+NO = {stripe.CardError: "card_error", stripe.InvalidRequestError: "invalid_request_error"}
 # It speaks of the address that was asked: what an order names and Stripe lacks is a 400.
 NOT_FOUND = 404
 
@@ -91,24 +93,28 @@ class StripeCharger:
                 },
                 {"idempotency_key": charge.key},
             )
-        except stripe.CardError as error:
-            return _declined(error)
-        except stripe.InvalidRequestError as error:
-            if error.http_status == NOT_FOUND:
-                raise UnknownOutcomeError(str(error), reached=True) from error
-            return Refused(False, error.code or "invalid_request", _told(error))
+            return Charged(intent.id, intent.status)
         except (stripe.APIConnectionError, stripe.RateLimitError) as error:
             raise UnknownOutcomeError(str(error), reached=False) from error
-        except stripe.StripeError as error:
+        except Exception as error:
+            # Something that is not Stripe may answer in its place, and in whatever form.
+            if isinstance(error, stripe.StripeError) and _says_no(error):
+                return _refused(error)
             raise UnknownOutcomeError(str(error), reached=True) from error
-        return Charged(intent.id, intent.status)
+
+
+def _says_no(error: stripe.StripeError) -> bool:
+    its_type = getattr(error.error, "type", None)
+    return error.http_status != NOT_FOUND and its_type == NO.get(type(error), "")
 
 
 def _told(error: stripe.StripeError) -> str:
     return error.user_message or "Stripe refused the payment."
 
 
-def _declined(error: stripe.CardError) -> Refused:
+def _refused(error: stripe.StripeError) -> Refused:
+    if isinstance(error, stripe.InvalidRequestError):
+        return Refused(False, error.code or "invalid_request", _told(error))
     details: Any = error.error
     intent = getattr(details, "payment_intent", None)
     return Refused(

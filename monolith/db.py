@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
+from monolith.bounds import bound_waits
 from monolith.settings import DEFAULT_DATABASE_URL, database_url
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -65,25 +66,32 @@ def long_text() -> Text:
     return Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 
 
-def open_engine(url: str) -> Engine:
-    """Make the engine for one of the three databases. Connects to nothing yet."""
+def open_engine(url: str, *, patient: bool = False) -> Engine:
+    """Make the engine for one of the three databases. Connects to nothing yet.
+
+    Every wait for a server is bounded (`bounds`); `patient`, for a change of schema, leaves out
+    that for what it does. No error tells a statement's values: passwords' hashes are among them.
+    """
     backend = make_url(url).get_backend_name()
     if backend == "sqlite":
-        engine = create_engine(url)
+        engine = create_engine(url, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 280, "pool_timeout": 10}
     if backend in {"mysql", "mariadb"}:
         # MySQL's default snapshot would hide a row that a concurrent request has just added.
         options["isolation_level"] = "READ COMMITTED"
-    return create_engine(url, pool_size=10, max_overflow=20, **options)
+    engine = create_engine(url, pool_size=10, max_overflow=20, hide_parameters=True, **options)
+    bound_waits(engine, patient=patient)
+    return engine
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = NORMAL")
+    # In WAL the default of many, NORMAL, may lose the last commits in a power cut.
+    cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
@@ -118,7 +126,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     path = make_url(url).database
     if url.startswith("sqlite") and path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = open_engine(url)
+    engine = open_engine(url, patient=True)
     try:
         _alembic(engine, lambda config: command.upgrade(config, revision))
     finally:

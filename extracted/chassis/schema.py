@@ -37,7 +37,7 @@ def upgrade(url: str, service: str, revision: str = "head") -> None:
     for option, place in (("script_location", MIGRATIONS), ("version_locations", versions)):
         config.set_main_option(option, str(place).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
-    engine = open_engine(url)
+    engine = open_engine(url, patient=True)
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection

@@ -90,9 +90,14 @@ def encoded(form: Form, at: datetime, kind: str, content: Mapping[str, Any]) -> 
 
 
 def append(file: int, line: bytes, *, sync: bool = True) -> None:
-    """Write one whole line, and wait for the disk. Raises OSError, also for a full disk."""
+    """Write one whole line, and wait for the disk. Raises OSError, also for a full disk.
+
+    Of a line that does not go in whole nothing stays, or the next one would be glued to it.
+    """
+    end = os.fstat(file).st_size
     written = os.write(file, line)
     if written != len(line):
+        os.ftruncate(file, end)
         raise OSError(f"only {written} of {len(line)} bytes went into the ledger")
     if sync:
         os.fsync(file)
@@ -106,12 +111,22 @@ def this_process(form: Form, doing: str) -> Record:
 def running_now(path: Path, form: Form) -> str | None:
     """Who holds the file at this moment, if anybody; asked without taking the lock (proc(5))."""
     try:
-        inode = path.stat().st_ino
-        held = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+        file = os.open(path, os.O_RDONLY)
+        try:
+            device, inode = _device(file), os.fstat(file).st_ino
+        finally:
+            os.close(file)
+        locks = Path("/proc/locks").read_text(encoding="ascii")
     except OSError:
         return None
-    locked = any(" FLOCK " in line and f":{inode} " in line for line in held)
-    return _holder(path, form) if locked else None
+    return _holder(path, form) if is_locked(locks, device, inode) else None
+
+
+def is_locked(locks: str, device: str, inode: int) -> bool:
+    """Whether a table as in /proc/locks has a flock of that file; `device` is MAJOR:MINOR."""
+    major, minor = map(int, device.split(":"))
+    file = f" {major:02x}:{minor:02x}:{inode} "
+    return any(" FLOCK " in line and file in line for line in locks.splitlines())
 
 
 def utc_now() -> datetime:
@@ -166,6 +181,19 @@ def _holder(path: Path, form: Form) -> str:
         return form.unnamed
     run = runs[-1]
     return f"pid {run['pid']} on {run['host']} ({run[form.doing]}, since {run['at']})"
+
+
+def _device(file: int) -> str:
+    """The filesystem's number, MAJOR:MINOR, as locks are listed by (proc(5): mountinfo).
+
+    On btrfs and overlayfs `st_dev` is another; it is what is left where the mount is not listed.
+    """
+    about = Path(f"/proc/self/fdinfo/{file}").read_text(encoding="ascii")
+    mount = about.partition("mnt_id:")[2].split()[:1]
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    numbers = [line.split()[2] for line in mounts.splitlines() if line.split()[:1] == mount]
+    of_file = os.fstat(file).st_dev
+    return (*numbers, f"{os.major(of_file)}:{os.minor(of_file)}")[0]
 
 
 def _sync_folder(folder: Path) -> None:

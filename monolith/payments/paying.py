@@ -25,7 +25,14 @@ from monolith.clock import Clock
 from monolith.errors import ApiError, not_found
 from monolith.inputs import Page
 from monolith.models import Payment
-from monolith.payments.charging import Charge, Charger, Refused, UnknownOutcomeError, stripe_key
+from monolith.payments.charging import (
+    Charge,
+    Charged,
+    Charger,
+    Refused,
+    UnknownOutcomeError,
+    stripe_key,
+)
 
 log = logging.getLogger(__name__)
 
@@ -151,17 +158,24 @@ class Payments:
             outcome = self._charger.charge(charge)
         except UnknownOutcomeError as error:
             self._release(session, payment, error)
-        if isinstance(outcome, Refused):
-            payment.status = "failed"
-            payment.refusal = _refusal(outcome)
-        else:
-            payment.status = outcome.status
-        payment.stripe_id = outcome.stripe_id
-        payment.finished_at = self._clock()
-        payment.lease_until = None
-        session.commit()
+        first = self._end(session, payment, outcome)
         _raise_if_refused(payment)
-        return Paid(payment, first=True)
+        return Paid(payment, first)
+
+    def _end(self, session: Session, payment: Payment, outcome: Charged | Refused) -> bool:
+        """Record what came of it; False when another attempt has, and then that stands.
+
+        One that was paused past its lease may come second: it must not be told of twice.
+        """
+        ended = session.execute(
+            update(Payment)
+            .where(Payment.id == payment.id, Payment.status == "pending")
+            .values(finished_at=self._clock(), lease_until=None, **_recorded_as(outcome))
+            .execution_options(synchronize_session=False)
+        )
+        session.refresh(payment)
+        session.commit()
+        return bool(ended.rowcount == 1)  # type: ignore[attr-defined]  # as above
 
     def _release(self, session: Session, payment: Payment, error: UnknownOutcomeError) -> NoReturn:
         """Let a repeat try at once, and say that it may."""
@@ -179,6 +193,13 @@ class Payments:
 def _again(payment: Payment) -> Paid:
     _raise_if_refused(payment)
     return Paid(payment, first=False)
+
+
+def _recorded_as(outcome: Charged | Refused) -> dict[str, Any]:
+    if isinstance(outcome, Refused):
+        told = {"status": "failed", "refusal": _refusal(outcome)}
+        return {**told, "stripe_id": outcome.stripe_id}
+    return {"status": outcome.status, "stripe_id": outcome.stripe_id}
 
 
 def _refusal(outcome: Refused) -> dict[str, Any]:

@@ -184,6 +184,28 @@ def test_a_death_around_the_charge_is_taken_over_when_its_lease_ends(
     assert len(rows(sessions, order)) == 1
 
 
+def test_an_attempt_that_was_paused_past_its_lease_does_not_end_the_payment_a_second_time(
+    sessions: Sessions, order: Order
+) -> None:
+    charger = FakeCharger()
+    clock = Clock()
+    payments = Payments(charger, clock, lease_s=30)
+    overtaking: list[bool] = []
+
+    def overtake() -> None:
+        charger.after = lambda: None
+        clock.now += timedelta(seconds=31)
+        with sessions() as session:
+            overtaking.append(payments.pay(session, order).first)
+
+    charger.after = overtake
+    with sessions() as session:
+        paid = payments.pay(session, order)
+        assert (paid.first, paid.payment.status) == (False, "succeeded")
+    assert overtaking == [True]
+    assert [row.finished_at for row in rows(sessions, order)] == [clock.now]
+
+
 def test_a_payment_older_than_stripes_memory_is_not_charged_again(
     sessions: Sessions, order: Order
 ) -> None:

@@ -241,10 +241,18 @@ def _workers(
     if options.external:
         return  # who runs the service elsewhere runs its workers there
     if capability.finishes_events:
-        sent = unsent(environment["DATABASE_URL"])
-        yield Stage("events", FinishFirst(f"events of {capability.name}", sent))
+        yield Stage("events", _sent_first(capability.name, site, environment))
     for worker in capability.workers(environment):
         yield Stage(worker.name, worker.part(site))
+
+
+def _sent_first(name: str, site: Site, environment: Mapping[str, str]) -> FinishFirst:
+    """The service sends its events by itself; one that has died is not started for that."""
+    sending = "extracted.chassis.relay"
+    if is_mongodb(environment["DATABASE_URL"]):
+        sending = "extracted.posts.mongodb.relay"
+    relay = carving.program(site, f"{name}-relay", python(sending), environment)
+    return FinishFirst(f"events of {name}", unsent(environment["DATABASE_URL"]), helper=relay)
 
 
 def unsent(database: str) -> Checkup:

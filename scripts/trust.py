@@ -11,6 +11,8 @@ GIVEN = {
     "posts-consumer": {"DATABASE_URL", "BROKER_URL"},
     "posts-names": {"DATABASE_URL"},
     "payment": {"DATABASE_URL", "BROKER_URL", "JWT_SECRET", "STRIPE_API_KEY"},
+    "posts-relay": {"DATABASE_URL", "BROKER_URL"},
+    "payment-relay": {"DATABASE_URL", "BROKER_URL"},
     "payment-reconciler": {"DATABASE_URL", "STRIPE_API_KEY"},
     "email-worker": {"BROKER_URL", "SMTP_URL"},
 }

@@ -7,10 +7,14 @@ That a shut collection refuses is played by a wrapper, as it knows no validators
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +24,8 @@ from pymongo.errors import AutoReconnect, DuplicateKeyError, WriteError
 from typer.testing import CliRunner
 
 from extracted.chassis.events import NotNowError
-from extracted.chassis.events.port import Message, UnroutedError
+from extracted.chassis.events.opening import open_broker
+from extracted.chassis.events.port import Message, Subscription, UnroutedError
 from extracted.chassis.outbox_store import Backlog
 from extracted.chassis.relaying import Relay
 from extracted.posts.mongodb import MongoStorage
@@ -31,6 +36,8 @@ from extracted.posts.mongodb.names import Names
 from extracted.posts.mongodb.outbox import LEASE_S
 from extracted.posts.mongodb.repository import MongoPosts
 from extracted.posts.mongodb.unfinished import Unfinished
+from scripts.processes import ROOT
+from strangler_proxy.steps.pace import RealPace, wait_until
 from tests.blog import NOWHERE
 from tests.integration.events.outboxes import ListPublisher
 from tests.integration.posts.storages import NOON, Dated, in_parts, remark, write, writer
@@ -355,6 +362,25 @@ def test_what_waits_to_be_sent_is_told_as_of_other_outboxes(
     assert (code, json.loads(told)["events"]) == (0, 1)
     assert sent(mongo_database) == ["post:1"]
     assert command(backlog, "--database", wire)[1].startswith("0 events wait")
+
+
+def test_what_waits_is_sent_by_a_command_where_the_service_has_died(
+    wire: str, mongo_database: Dated, tmp_path: Path
+) -> None:
+    broker = f"sqlite:///{tmp_path}/events.db"
+    with closing(open_broker(broker).consumer(Subscription("all", ("post.*",)))) as consumer:
+        assert consumer.receive(0) is None  # now the queue is there
+    repository, outbox = in_parts(mongo_database)
+    write(repository)
+    environment = {**os.environ, "DATABASE_URL": wire, "BROKER_URL": broker}
+    command = (sys.executable, "-m", "extracted.posts.mongodb.relay")
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as relay:
+        try:
+            assert wait_until(lambda: outbox.backlog().events == 0, 30, RealPace(), 0.1)
+        finally:
+            relay.terminate()
+        assert relay.wait(20) == 0
+    assert sent(mongo_database) == []
 
 
 def test_names_cannot_be_asked_of_who_is_not_there(wire: str) -> None:

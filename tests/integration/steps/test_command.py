@@ -13,7 +13,7 @@ import pytest
 
 from scripts.processes import ROOT
 from strangler_proxy.steps.pace import RealPace, wait_until
-from strangler_proxy.steps.parts import FinishFirst, RunCommand, RunWhenUndone
+from strangler_proxy.steps.parts import FinishFirst, RunCommand, RunWhenUndone, StartProcess
 from strangler_proxy.steps.step import PartFailed
 from tests.unit.steps.fakes import FakePace
 
@@ -121,3 +121,39 @@ def test_work_that_does_not_end_stops_the_undoing_with_what_is_left() -> None:
     part.execute(part.prepare(), FakePace())
     with pytest.raises(PartFailed, match="events are not finished within 5 s: 2 events wait"):
         part.undo({}, FakePace())
+
+
+def test_work_that_nobody_does_any_more_is_done_by_a_helper_that_is_stopped_then(
+    tmp_path: Path,
+) -> None:
+    work = tmp_path / "work"
+    work.touch()
+    program = f"import os, time; os.unlink({str(work)!r}); time.sleep(60)"
+    helper = StartProcess("helper", (sys.executable, "-c", program), tmp_path, None, tmp_path)
+    part = FinishFirst(
+        "events", lambda: "1 waits" if work.exists() else None, helper=helper, alone_s=0.2
+    )
+    part.undo({}, RealPace())
+    assert not work.exists()
+    assert helper.pid() is None
+
+
+def test_no_helper_is_started_for_work_that_is_done_and_one_of_a_killed_run_is_stopped(
+    tmp_path: Path,
+) -> None:
+    command = (sys.executable, "-c", "import time; open('began', 'w'); time.sleep(60)")
+    helper = StartProcess("helper", command, tmp_path, None, tmp_path)
+    part = FinishFirst("events", lambda: None, helper=helper)
+    part.undo({}, RealPace())
+    assert not (tmp_path / "began").exists()
+    helper.execute(helper.prepare(), RealPace())
+    part.undo({}, RealPace())
+    assert helper.pid() is None
+
+
+def test_a_helper_that_cannot_help_is_told(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", "print('BROKER_URL is not set')")
+    helper = StartProcess("helper", command, tmp_path, None, tmp_path)
+    part = FinishFirst("events", lambda: "1 waits", helper=helper, alone_s=0.2)
+    with pytest.raises(PartFailed, match="the helper service ended: BROKER_URL is not set"):
+        part.undo({}, RealPace())

@@ -21,6 +21,7 @@ from monolith.mail.mailer import Mailer
 from monolith.payments import routes as payment_routes
 from monolith.payments.charging import StripeCharger
 from monolith.payments.paying import Payments
+from monolith.places import Places
 from monolith.posts import routes as post_routes
 from monolith.seams.auth import RemoteTokens
 from monolith.seams.image import RemoteImages, SwitchedImages
@@ -28,6 +29,8 @@ from monolith.seams.switch import Switch
 from monolith.settings import Settings
 
 FORM_OVERHEAD_BYTES = 512 * 1024
+# Who has sent a picture waits 30 s for the answer, and making it takes some seconds of these.
+WAIT_FOR_PLACE_S = 20.0
 
 
 def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flask:
@@ -52,7 +55,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     )
     remote = RemoteImages.at(settings.image_service_url)
     switch = Switch(settings.seams_file)
-    local = LocalImages(bucket, settings.max_upload_bytes, settings.max_image_pixels)
+    places = Places(settings.pictures_at_once, WAIT_FOR_PLACE_S)
+    local = LocalImages(bucket, settings.max_upload_bytes, settings.max_image_pixels, places)
     images = SwitchedImages(switch, local, remote)
     elsewhere = _tokens_of_auth(settings, switch, database)
     tokens = Tokens(settings.jwt_secret, settings.token_ttl_s, clock, elsewhere)

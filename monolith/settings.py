@@ -62,6 +62,7 @@ class Settings:
     payment_lease_s: float = 30.0
     max_upload_bytes: int = 16 * MEBIBYTE
     max_image_pixels: int = 50_000_000
+    pictures_at_once: int = 1
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -94,6 +95,7 @@ class Settings:
             payment_lease_s=read.checked("PAYMENT_LEASE_S", "30", _seconds),
             max_upload_bytes=read.checked("MAX_UPLOAD_BYTES", "16777216", whole(1024, 2**30)),
             max_image_pixels=read.checked("MAX_IMAGE_PIXELS", "50000000", whole(1, 170_000_000)),
+            pictures_at_once=read.checked("PICTURES_AT_ONCE", "1", whole(1, 1000)),
         )
         if (settings.aws_access_key_id is None) != (settings.aws_secret_access_key is None):
             read.problems.append(

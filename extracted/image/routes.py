@@ -7,6 +7,7 @@ import re
 from flask import Blueprint, Response, jsonify, request
 
 from extracted.chassis.errors import Refusal, answer
+from extracted.chassis.places import NoPlaceError, Places
 from extracted.chassis.tokens import TokenVerifier
 from extracted.image import service
 from extracted.image.storage import Facts, Storage, StorageError
@@ -22,14 +23,16 @@ STATUS = {
 }
 
 
-def blueprint(tokens: TokenVerifier, storage: Storage, limits: service.Limits) -> Blueprint:
+def blueprint(
+    tokens: TokenVerifier, storage: Storage, limits: service.Limits, places: Places
+) -> Blueprint:
     """Build the routes over these parts."""
     routes = Blueprint("image", __name__)
 
     @routes.post("/upload")
     def upload() -> tuple[Response, int]:
         tokens.require(request)
-        stored = service.accept(_sent_image(), limits, storage)
+        stored = service.accept(_sent_image(), limits, places, storage)
         url = f"/images/{stored.name}"
         return jsonify(name=stored.name, url=url, width=stored.width, height=stored.height), 201
 
@@ -51,6 +54,11 @@ def blueprint(tokens: TokenVerifier, storage: Storage, limits: service.Limits) -
     @routes.errorhandler(service.BadPictureError)
     def bad(error: service.BadPictureError) -> Response:
         return answer(Refusal(STATUS[error.code], error.code, str(error)))
+
+    @routes.errorhandler(NoPlaceError)
+    def busy(_error: NoPlaceError) -> Response:
+        message = "Too many images are being processed at the moment; try again later."
+        return answer(Refusal(503, "images_busy", message, headers={"Retry-After": "2"}))
 
     @routes.errorhandler(StorageError)
     def unavailable(error: StorageError) -> Response:

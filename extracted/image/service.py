@@ -14,6 +14,7 @@ from typing import Protocol
 
 from PIL import Image, ImageCms
 
+from extracted.chassis.places import Places
 from extracted.image.scans import has_more_scans
 
 MAX_WIDTH, MAX_HEIGHT = 800, 600
@@ -86,10 +87,18 @@ def new_name() -> str:
 
 
 def accept(
-    upload: bytes, limits: Limits, store: PictureStore, name: Callable[[], str] = new_name
+    upload: bytes,
+    limits: Limits,
+    places: Places,
+    store: PictureStore,
+    name: Callable[[], str] = new_name,
 ) -> Stored:
-    """Make a picture of an upload and keep it. Raises BadPictureError."""
-    picture = make_picture(upload, limits)
+    """Make a picture of an upload, in one of the places, and keep it.
+
+    Raises BadPictureError, and NoPlaceError when all places are taken for too long.
+    """
+    with places.one():
+        picture = make_picture(upload, limits)
     stored = Stored(name(), picture.width, picture.height)
     store.put(stored.name, picture.jpeg)
     return stored

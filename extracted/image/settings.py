@@ -11,7 +11,10 @@ from extracted.chassis.tokens import TokenSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Sizes are in bytes; `max_pixels` is width times height of an upload."""
+    """Sizes are in bytes; `max_pixels` is width times height of an upload.
+
+    `pictures_at_once` are made in one process, each in half a gigabyte at worst.
+    """
 
     tokens: TokenSettings
     s3_bucket: str
@@ -21,6 +24,7 @@ class Settings:
     aws_region: str = "us-east-1"
     max_upload_bytes: int = 16 * 1024 * 1024
     max_pixels: int = 50_000_000
+    pictures_at_once: int = 1
 
     @classmethod
     def from_environ(cls, variables: Mapping[str, str]) -> Settings:
@@ -36,6 +40,7 @@ class Settings:
             aws_region=read("AWS_DEFAULT_REGION", str, "us-east-1"),
             max_upload_bytes=read("MAX_UPLOAD_BYTES", whole(1024, 2**30), "16777216"),
             max_pixels=read("MAX_IMAGE_PIXELS", whole(1, 170_000_000), "50000000"),
+            pictures_at_once=read("PICTURES_AT_ONCE", whole(1, 1000), "1"),
         )
         environment.check()
         return settings

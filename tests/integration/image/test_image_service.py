@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from io import BytesIO
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from urllib3 import encode_multipart_formdata
 from werkzeug.test import TestResponse
 
+from extracted.chassis import errors
+from extracted.chassis.places import Places
 from extracted.chassis.tokens import TokenSettings
+from extracted.image import routes
 from extracted.image.app import create_app
+from extracted.image.service import Limits
 from extracted.image.settings import Settings
 from tests.blog import SECRET, bearer, decoded, photograph
 from tests.pictures_in_memory import MemoryStorage
@@ -95,6 +100,21 @@ def test_nothing_is_kept_of_what_is_refused(client: FlaskClient, storage: Memory
     assert client.post("/upload", data={"image": "text"}, headers=bearer()).status_code == 400
     assert client.post("/upload", data={"image": (BytesIO(b"x"), "x")}).status_code == 401
     assert storage.kept == {}
+
+
+def test_while_all_places_are_taken_a_picture_is_put_off(storage: MemoryStorage) -> None:
+    app, places = Flask(__name__), Places(1)
+    errors.init_app(app)
+    tokens = TokenSettings(SECRET).verifier()
+    limits = Limits(2_000_000, 1_000_000)
+    app.register_blueprint(routes.blueprint(tokens, storage, limits, places))
+    client = app.test_client()
+    with places.one():
+        answer = upload(client, photograph("rocket.jpg"))
+        assert (answer.status_code, answer.json["error"]["code"]) == (503, "images_busy")
+        assert answer.headers["Retry-After"] == "2"
+        assert client.get(f"/images/{'0' * 32}.jpg").status_code == 404
+    assert upload(client, photograph("rocket.jpg")).status_code == 201
 
 
 def test_storage_trouble_is_a_503_and_passes(client: FlaskClient, storage: MemoryStorage) -> None:

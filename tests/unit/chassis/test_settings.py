@@ -17,10 +17,11 @@ def test_a_good_environment_is_read_with_its_defaults() -> None:
 
 def test_every_fault_is_reported_at_once() -> None:
     wrong = {"JWT_SECRET": "short", "S3_ENDPOINT_URL": "nowhere", "MAX_IMAGE_PIXELS": "-1"}
+    wrong["PICTURES_AT_ONCE"] = "0"
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ(wrong)
     told = str(caught.value)
-    for name in ("JWT_SECRET", "S3_BUCKET is not set", "S3_ENDPOINT_URL", "MAX_IMAGE_PIXELS"):
+    for name in ("JWT_SECRET", "S3_BUCKET is not set", "S3_ENDPOINT_URL", *list(wrong)[2:]):
         assert name in told
-    assert len(caught.value.problems) == 4
+    assert len(caught.value.problems) == 5
     assert "short" not in told.replace("shorter", "")  # a secret is never printed

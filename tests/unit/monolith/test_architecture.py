@@ -69,6 +69,7 @@ def test_what_a_service_decides_needs_no_framework(path: Path) -> None:
     ("monoliths", "services"),
     [
         ("monolith/draining.py", "extracted/chassis/draining.py"),
+        ("monolith/places.py", "extracted/chassis/places.py"),
         ("monolith/images/scans.py", "extracted/image/scans.py"),
     ],
 )

@@ -44,6 +44,7 @@ def test_an_empty_environment_is_told_all_that_is_missing() -> None:
         ("SMTP_TIMEOUT_S", "soon"),
         ("SMTP_TIMEOUT_S", "0"),
         ("MAX_UPLOAD_BYTES", "1e6"),
+        ("PICTURES_AT_ONCE", "0"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 from extracted.chassis.events.consuming import consume
 from extracted.chassis.events.envelope import Event
 from extracted.chassis.events.payloads import UserRenamed
-from extracted.chassis.events.port import BrokerUnavailableError
+from extracted.chassis.events.port import DELIVERY_LIMIT, BrokerUnavailableError
 from extracted.chassis.events.processed import Processed
 from extracted.chassis.events.rabbitmq.address import Address
 from extracted.chassis.events.rabbitmq.pipeline import Pipeline
@@ -188,6 +188,23 @@ def test_what_was_in_hand_when_the_line_was_cut_comes_again(place: Place, line: 
     line.mend()
     consumer.done(delivery)  # no longer this consumer's: nothing happens
     assert taken(consumer, 1) == ["id-1"]
+
+
+def test_an_event_outlives_any_number_of_lost_connections_with_its_consumer(
+    place: Place, line: Line
+) -> None:
+    consumer = place.consumer(MAIL, by(line, place))
+    assert empty(consumer)
+    publish(place.publisher(), message(1))
+    publish(place.publisher(), message(2))
+    for _ in range(2 * DELIVERY_LIMIT):
+        delivery = received(consumer)
+        assert (delivery.message.id, delivery.failures) == ("id-1", 0)
+        line.cut()
+        consumer.close()
+        line.mend()
+    assert taken(consumer, 2) == ["id-1", "id-2"]
+    assert place.letters().list(10) == []
 
 
 def test_with_the_broker_away_for_a_while_every_event_is_handled_once_and_in_order(

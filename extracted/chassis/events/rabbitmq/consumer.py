@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pika.exceptions import UnroutableError
 
 from extracted.chassis.events.lanes import Lanes
 from extracted.chassis.events.port import (
+    DELIVERY_LIMIT,
     MAX_REASON_CHARS,
     BrokerUnavailableError,
     Delivery,
@@ -30,8 +32,13 @@ from extracted.chassis.events.rabbitmq.topology import (
     declare,
     failures_of,
     message_of,
+    returns_of,
     send,
 )
+
+# RabbitMQ takes a connection that was lost, or a message held for half an hour, for a death of the
+# consumer. Who has outlived so many of them with one message in hand has it counted anew.
+OUTLIVED = DELIVERY_LIMIT // 2
 
 
 class RabbitConsumer:
@@ -49,6 +56,7 @@ class RabbitConsumer:
         self._lanes = Lanes(clock)
         self._come: deque[Delivery] = deque()
         self._cancelled = False
+        self._last_id: str | None = None
 
     def receive(self, timeout_s: float) -> Delivery | None:
         """See `port.Consumer`."""
@@ -59,7 +67,10 @@ class RabbitConsumer:
                 return None
             message = delivery.message
             wait_s = self._lanes.wait_s(message.key, message.id, self._subscription.delays_s)
+            if wait_s is None and self._has_outlived(delivery):
+                wait_s = min(self._subscription.delays_s, default=None)
             if wait_s is None:
+                self._last_id = message.id
                 return delivery
             self._send_round(delivery, wait_s, delivery.failures)
 
@@ -121,7 +132,7 @@ class RabbitConsumer:
             raise
 
     def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        receipt = (channel, method.delivery_tag)
+        receipt = _Receipt(channel, method.delivery_tag, returns_of(properties))
         self._come.append(Delivery(message_of(properties, body), failures_of(properties), receipt))
 
     def _on_cancel(self, _frame: Any) -> None:
@@ -147,16 +158,26 @@ class RabbitConsumer:
         if not self._holds(delivery):
             return
         with self._link.channel() as channel:
-            _, tag = _receipt(delivery)
-            channel.basic_ack(tag)
+            channel.basic_ack(_receipt(delivery).tag)
 
     def _holds(self, delivery: Delivery) -> bool:
         """Whether it came over the connection that there is now; else it is delivered again."""
-        its_channel, _ = _receipt(delivery)
-        return self._link.has(its_channel)
+        return self._link.has(_receipt(delivery).channel)
+
+    def _has_outlived(self, delivery: Delivery) -> bool:
+        """Whether it is no danger, as this consumer has had it before and lives."""
+        return delivery.message.id == self._last_id and _receipt(delivery).returns >= OUTLIVED
 
 
-def _receipt(delivery: Delivery) -> tuple[Any, int]:
-    assert isinstance(delivery.receipt, tuple)  # noqa: S101 (made by `_on_message`)
-    channel, tag = delivery.receipt
-    return channel, tag
+@dataclass(frozen=True, slots=True)
+class _Receipt:
+    """Over which channel a message came, as what, and how often it has been given back before."""
+
+    channel: Any
+    tag: int
+    returns: int
+
+
+def _receipt(delivery: Delivery) -> _Receipt:
+    assert isinstance(delivery.receipt, _Receipt)  # noqa: S101 (made by `_on_message`)
+    return delivery.receipt

@@ -137,6 +137,12 @@ def failures_of(properties: Any) -> int:
     return int(found) if isinstance(found, int) else 0
 
 
+def returns_of(properties: Any) -> int:
+    """How often RabbitMQ has delivered it in vain, as its delivery limit counts."""
+    found = (properties.headers or {}).get("x-delivery-count")
+    return int(found) if isinstance(found, int) else 0
+
+
 def letter_of(properties: Any, body: bytes) -> DeadLetter:
     """A message that was put aside: by a consumer, or by RabbitMQ in its own words."""
     message, failures = message_of(properties, body), failures_of(properties)

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from strangler_proxy.shared_files import lock_holder, sync_folder
+
 Record = Mapping[str, Any]
 
 
@@ -60,7 +62,7 @@ def open_journal(path: Path, form: Form) -> Iterator[tuple[int, list[Record]]]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LedgerLocked(f"{path} is held by {_holder(path, form)}") from None
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         whole, torn = split_torn(path.read_bytes())
         if torn:
             os.ftruncate(file, len(whole))
@@ -112,21 +114,14 @@ def running_now(path: Path, form: Form) -> str | None:
     """Who holds the file at this moment, if anybody; asked without taking the lock (proc(5))."""
     try:
         file = os.open(path, os.O_RDONLY)
-        try:
-            device, inode = _device(file), os.fstat(file).st_ino
-        finally:
-            os.close(file)
-        locks = Path("/proc/locks").read_text(encoding="ascii")
     except OSError:
         return None
-    return _holder(path, form) if is_locked(locks, device, inode) else None
-
-
-def is_locked(locks: str, device: str, inode: int) -> bool:
-    """Whether a table as in /proc/locks has a flock of that file; `device` is MAJOR:MINOR."""
-    major, minor = map(int, device.split(":"))
-    file = f" {major:02x}:{minor:02x}:{inode} "
-    return any(" FLOCK " in line and file in line for line in locks.splitlines())
+    try:
+        return None if lock_holder(file) is None else _holder(path, form)
+    except OSError:
+        return None
+    finally:
+        os.close(file)
 
 
 def utc_now() -> datetime:
@@ -181,25 +176,3 @@ def _holder(path: Path, form: Form) -> str:
         return form.unnamed
     run = runs[-1]
     return f"pid {run['pid']} on {run['host']} ({run[form.doing]}, since {run['at']})"
-
-
-def _device(file: int) -> str:
-    """The filesystem's number, MAJOR:MINOR, as locks are listed by (proc(5): mountinfo).
-
-    On btrfs and overlayfs `st_dev` is another; it is what is left where the mount is not listed.
-    """
-    about = Path(f"/proc/self/fdinfo/{file}").read_text(encoding="ascii")
-    mount = about.partition("mnt_id:")[2].split()[:1]
-    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
-    numbers = [line.split()[2] for line in mounts.splitlines() if line.split()[:1] == mount]
-    of_file = os.fstat(file).st_dev
-    return (*numbers, f"{os.major(of_file)}:{os.minor(of_file)}")[0]
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the file's own entry durable (fsync(2): the folder has to be synced explicitly)."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

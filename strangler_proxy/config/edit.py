@@ -4,9 +4,6 @@ A reader sees the old file or the new one, never a half; an edit that would make
 configuration is refused and leaves the file as it was.
 """
 
-import fcntl
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +20,7 @@ from strangler_proxy.config.model import Config
 from strangler_proxy.config.problems import ConfigError, Problem
 from strangler_proxy.config.route import Serve
 from strangler_proxy.config.upstream import Canary
+from strangler_proxy.shared_files import LOCKED_WITHIN_S, folder_locked, replace_text
 
 Refusals = Callable[[Config], Iterator[tuple[str, str]]]
 Change = Callable[[CommentedMap], None]
@@ -36,23 +34,18 @@ class PreparedEdit:
     before: str
     after: str
 
-    def apply(self) -> None:
-        """Put the new text in the place of the old; ConfigError when that is not there any more."""
-        self._swap(self.before, self.after)
-
-    def revert(self) -> None:
-        """Put the old text back; ConfigError when somebody has changed the file meanwhile."""
-        self._swap(self.after, self.before)
-
-    def _swap(self, expected: str, text: str) -> None:
-        with _locked(self.path):
+    def apply(self, within_s: float = LOCKED_WITHIN_S) -> None:
+        """Put the new text in the place of the old; ConfigError when that is not there any more,
+        or when somebody else has the folder locked for so long.
+        """
+        with _locked(self.path, within_s):
             now = self.path.read_text(encoding="utf-8")
-            if now == text:
+            if now == self.after:
                 return
-            if now != expected:
+            if now != self.before:
                 told = "has been changed by somebody else meanwhile: it is left as it is"
                 raise ConfigError([Problem(str(self.path), None, "", told)])
-            _replace(self.path, text)
+            replace_text(self.path, self.after)
 
 
 def prepare_serve(path: Path, changes: dict[str, Serve]) -> PreparedEdit:
@@ -63,12 +56,15 @@ def prepare_serve(path: Path, changes: dict[str, Serve]) -> PreparedEdit:
     return PreparedEdit(path, before, text)
 
 
-def edit_serve(path: Path, changes: dict[str, Serve]) -> tuple[Config, Config]:
+def edit_serve(
+    path: Path, changes: dict[str, Serve], within_s: float = LOCKED_WITHIN_S
+) -> tuple[Config, Config]:
     """Set `serve` of the named routes; the configurations (before, after) are returned.
 
-    Raises ConfigError when a route is unknown, has no candidate, or the file is bad.
+    Raises ConfigError when a route is unknown, has no candidate, or the file is bad, or when
+    somebody else has its folder locked for so long.
     """
-    return _edit(path, *_serve_edit(changes))
+    return _edit(path, *_serve_edit(changes), within_s)
 
 
 def _serve_edit(changes: dict[str, Serve]) -> tuple[Refusals, Change]:
@@ -127,12 +123,14 @@ def edit_default(path: Path, changes: dict[str, str]) -> tuple[Config, Config]:
     return _edit(path, refusals, change)
 
 
-def _edit(path: Path, refusals: Refusals, change: Change) -> tuple[Config, Config]:
+def _edit(
+    path: Path, refusals: Refusals, change: Change, within_s: float = LOCKED_WITHIN_S
+) -> tuple[Config, Config]:
     path = path.resolve()  # a link is followed, not replaced
-    with _locked(path):
+    with _locked(path, within_s):
         _, before, text = _worked_out(path, refusals, change)
         after = parse(text, str(path))
-        _replace(path, text)
+        replace_text(path, text)
         return before, after
 
 
@@ -195,31 +193,10 @@ def _indentation(text: str) -> tuple[int, int, int]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Two edits go one after the other. The folder is locked, because the file is replaced."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+def _locked(path: Path, within_s: float = LOCKED_WITHIN_S) -> Iterator[None]:
+    """Two edits go one after the other."""
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
-
-
-def _replace(path: Path, text: str) -> None:
-    status = path.stat()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(file.fileno(), status.st_mode & 0o7777)
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        with folder_locked(path.parent, within_s):
+            yield
+    except TimeoutError as fault:
+        raise ConfigError([Problem(str(path), None, "", f"cannot be changed: {fault}")]) from fault

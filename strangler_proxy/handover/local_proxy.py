@@ -40,7 +40,7 @@ class LocalProxy(AskedProxy):
         if self._prepared is None:
             raise HandoverRefused(f"{self.name}: the flip was not prepared")
         try:
-            self._prepared.apply()
+            self._prepared.apply(self._patience.share_s())
             self._running.reload(hold, self._patience.share_s())
         except (*NOT_TOLD, OSError) as fault:
             raise HoldRefused(said(self.name, fault)) from fault
@@ -52,7 +52,7 @@ class LocalProxy(AskedProxy):
             config = load(self._path)
             now = {route.name: route.serve for route in config.routes}
             if any(now.get(name) != serve for name, serve in wanted.items()):
-                edit_serve(self._path, wanted)
+                edit_serve(self._path, wanted, self._patience.share_s())
         except (ConfigError, OSError) as fault:
             raise HandoverRefused(f"{self.name} cannot be set to {owner}: {fault}") from fault
         with suppress(*NOT_TOLD):

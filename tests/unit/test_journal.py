@@ -42,15 +42,6 @@ def test_a_record_that_finds_no_room_leaves_nothing_for_the_next_to_be_glued_to(
     assert [each["number"] for each in journal.read_journal(path, FORM)] == [1, 3]
 
 
-def test_a_lock_on_another_filesystem_is_not_taken_for_this_one() -> None:
-    locks = "1: POSIX  ADVISORY  WRITE 12 fe:00:77 0 EOF\n"
-    locks += "2: FLOCK  ADVISORY  WRITE 34 00:2b:77 0 EOF\n"
-    assert journal.is_locked(locks, "0:43", 77)
-    assert not journal.is_locked(locks, "0:44", 77)
-    assert not journal.is_locked(locks, "0:43", 7)
-    assert not journal.is_locked(locks, "254:0", 77)
-
-
 def test_the_kernel_names_the_lock_of_this_filesystem_as_it_is_looked_for(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     assert journal.running_now(path, FORM) is None

@@ -1,15 +1,12 @@
 """A seam of the old application, switched by the small JSON file that its workers watch."""
 
-import fcntl
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from strangler_proxy.shared_files import folder_locked, replace_text
 from strangler_proxy.steps.pace import wait_until
 from strangler_proxy.steps.step import Facts, Pace, PartFailed
 
@@ -97,40 +94,13 @@ class SwitchSeam:
 
     def _write(self, value: str | None) -> None:
         try:
-            with _locked(self.file.parent):
+            with folder_locked(self.file.parent):
                 content = self._read()
                 if content.get(self.seam) == value:
                     return
                 content.pop(self.seam, None)
                 if value is not None:
                     content[self.seam] = value
-                _replace(self.file, json.dumps(content) + "\n")
+                replace_text(self.file, json.dumps(content) + "\n")
         except OSError as fault:
             raise PartFailed(f"the seams file {self.file} cannot be written: {fault}") from fault
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Steps that switch different seams of one file go one after the other."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Readers see the old file or the new one, never a half."""
-    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise

@@ -20,6 +20,7 @@ from strangler_proxy.handover.hold import HoldRefused, Proxy
 from strangler_proxy.handover.local_proxy import LocalProxy
 from strangler_proxy.handover.remote_proxy import RemoteProxy
 from strangler_proxy.handover.way import Owner
+from strangler_proxy.shared_files import folder_locked
 from tests.e2e.proxy.conftest import Served
 from tests.integration.handover.cutting import FakeProxy
 from tests.wire_tools.certificates import Authority
@@ -182,6 +183,18 @@ def test_routes_that_the_owner_does_not_serve_are_refused_before_anything(place:
     with pytest.raises(HandoverRefused, match="is not served by the control alone"):
         place.proxy.prepare(Owner.CANDIDATE)
     place.proxy.prepare(Owner.CONTROL)
+
+
+def test_a_locked_folder_does_not_keep_the_flip_waiting_beyond_the_hold(real: Real) -> None:
+    proxy = real.proxy("local", "notes", "more")
+    proxy.prepare(Owner.CANDIDATE)
+    name = proxy.hold(4.0, DRAIN_S)
+    with folder_locked(real.served["local"].path.parent):
+        with pytest.raises(HoldRefused, match=r"cannot be changed: .+ is locked by pid"):
+            proxy.flip(name)
+        assert proxy.serve(Owner.CONTROL)
+    proxy.release(name)
+    assert real.ask("local") == Owner.CONTROL
 
 
 # --- over an address

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from strangler_proxy.config import ConfigError, Serve, edit_default, edit_serve, load
+from strangler_proxy.config import (
+    ConfigError,
+    Serve,
+    edit_default,
+    edit_serve,
+    load,
+    prepare_serve,
+)
+from strangler_proxy.shared_files import folder_locked
 
 NAMES = ("first", "second", "third", "fourth")
 TEXT = """\
@@ -127,6 +135,20 @@ def test_edits_at_the_same_time_are_all_kept_and_no_reader_sees_a_half(tmp_path:
     for writer in writers:
         writer.join()
     assert {route.serve.candidate_percent for route in load(path).routes} == {50}
+
+
+def test_an_edit_that_somebody_keeps_from_its_folder_is_given_up_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "strangler.yaml"
+    path.write_text(TEXT)
+    prepared = prepare_serve(path, {"first": Serve(candidate_percent=100)})
+    with folder_locked(tmp_path):
+        with pytest.raises(ConfigError, match=rf"cannot be changed: .+pid {os.getpid()} "):
+            edit_serve(path, {"first": Serve(candidate_percent=100)}, within_s=0.05)
+        with pytest.raises(ConfigError, match="cannot be changed"):
+            prepared.apply(within_s=0.05)
+    assert path.read_text() == TEXT
+    prepared.apply()
+    assert "serve: candidate " in path.read_text()
 
 
 def test_what_callers_are_known_by_survives_a_flip_there_and_back(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     charger = StripeCharger(
         settings.stripe_api_key, settings.stripe_api_base, settings.stripe_timeout_s
     )
-    remote = RemoteImages.at(settings.image_service_url)
+    remote = RemoteImages.at(settings.image_service_url, max(1, settings.threads - 1))
     switch = Switch(settings.seams_file)
     places = Places(settings.pictures_at_once, WAIT_FOR_PLACE_S)
     local = LocalImages(bucket, settings.max_upload_bytes, settings.max_image_pixels, places)

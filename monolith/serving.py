@@ -26,15 +26,12 @@ class Serving:
             SettingsError: naming every variable that is missing or wrong, the blog's own too.
         """
         read = Reader(environ)
-        serving = cls(
-            read.checked("BIND", "127.0.0.1:5000", str),
-            read.checked("WORKERS", "2", whole(1, MOST)),
-            read.checked("THREADS", "8", whole(1, MOST)),
-        )
+        bind = read.checked("BIND", "127.0.0.1:5000", str)
+        workers = read.checked("WORKERS", "2", whole(1, MOST))
         try:
-            Settings.from_environ(environ)
+            threads = Settings.from_environ(environ).threads
         except SettingsError as error:
-            read.problems += error.problems
+            raise SettingsError([*read.problems, *error.problems]) from None
         if read.problems:
             raise SettingsError(read.problems)
-        return serving
+        return cls(bind, workers, threads)

@@ -63,6 +63,7 @@ class Settings:
     max_upload_bytes: int = 16 * MEBIBYTE
     max_image_pixels: int = 50_000_000
     pictures_at_once: int = 1
+    threads: int = 8
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -73,6 +74,7 @@ class Settings:
         """
         read = Reader(environ)
         settings = cls(
+            threads=read.checked("THREADS", "8", whole(1, 1000)),
             database_url=read.checked("DATABASE_URL", DEFAULT_DATABASE_URL, database_url),
             jwt_secret=read.checked("JWT_SECRET", None, _secret),
             s3_bucket=read.checked("S3_BUCKET", None, str),

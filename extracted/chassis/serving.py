@@ -27,6 +27,7 @@ def served(environ: Mapping[str, str], service: str, default_bind: str) -> dict[
     check = getattr(app, "check", lambda _settings: None)
     problems += _problems(lambda: check(own.from_environ(environ)))
     if problems:
+        problems = list(dict.fromkeys(problems))  # a service may want to know its threads, too
         print(SettingsError(service, problems), file=sys.stderr)  # noqa: T201 (there is no log yet)
         raise SystemExit(2)
     return gunicorn_settings(environ, service, default_bind)

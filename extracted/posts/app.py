@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     storage = open_storage(settings.database_url)
     relay = Relay(storage.outbox, open_broker(settings.broker_url).publisher())
     callers = _callers(settings, clock)
-    images = Images(settings.image_service_url)
+    images = Images(settings.image_service_url, _all_but_one(settings.threads))
     app.register_blueprint(health.blueprint("posts", relay.details))
     app.register_blueprint(routes.blueprint(storage.repository(relay.wake), callers, images, clock))
 
@@ -56,7 +56,12 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
 
 def _callers(settings: Settings, clock: Clock) -> Callers:
     if settings.auth_service_url is not None:
-        return AskedTokens(settings.auth_service_url, clock)
+        return AskedTokens(settings.auth_service_url, clock, _all_but_one(settings.threads))
     if settings.tokens is None:
         raise ValueError("neither `tokens` nor `auth_service_url` says how tokens are checked")
     return SignedTokens(settings.tokens.verifier())
+
+
+def _all_but_one(threads: int) -> int:
+    """How many threads may wait for one other service: one is left for whoever needs none."""
+    return max(1, threads - 1)

@@ -11,6 +11,7 @@ from typing import Any
 from extracted.chassis.answered import holds, refusal_in
 from extracted.chassis.client import BreakerOpenError, ServiceClient, ServiceUnavailableError
 from extracted.chassis.errors import Refusal
+from extracted.chassis.places import NoPlaceError, Places
 
 log = logging.getLogger(__name__)
 
@@ -19,9 +20,13 @@ RETRY_AFTER_S = 2
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A service that is asked; `code` and `message` are what clients read when it fails."""
+    """A service that is asked; `code` and `message` are what clients read when it fails.
+
+    It is asked from one of `places`, so that it never has all threads when it hangs.
+    """
 
     client: ServiceClient
+    places: Places
     code: str
     message: str
 
@@ -32,10 +37,11 @@ class Asked:
         fails, is not what was thought to be there, or does not answer.
         """
         try:
-            answer = self.client.request("POST", path, **request)
+            with self.places.one():
+                answer = self.client.request("POST", path, **request)
         except BreakerOpenError as error:
             raise self._failing(math.ceil(error.retry_after_s)) from error
-        except ServiceUnavailableError as error:
+        except (ServiceUnavailableError, NoPlaceError) as error:
             raise self._failing() from error
         if holds(answer, wanted):
             return answer.json

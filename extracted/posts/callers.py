@@ -15,11 +15,14 @@ from flask import Request
 from extracted.chassis.client import ServiceClient
 from extracted.chassis.clock import Clock
 from extracted.chassis.languages import language
+from extracted.chassis.places import Places
 from extracted.chassis.tokens import TokenVerifier, bearer, unauthorized
 from extracted.posts.asking import Asked
 from extracted.posts.model import Writer
 
 TIMEOUT_S = 5.0
+# A token is checked within milliseconds: whoever finds all places taken gets one soon, or never.
+WAIT_FOR_PLACE_S = 0.5
 VERIFIED = {"user_id": int, "name": str, "email": str}
 
 
@@ -63,13 +66,17 @@ class SignedTokens:
 
 
 class AskedTokens:
-    """By `POST /verify` of the auth service at `url`, behind a breaker of its own."""
+    """By `POST /verify` of the auth service at `url`, behind a breaker of its own.
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    It is asked by `at_once` threads at most.
+    """
+
+    def __init__(self, url: str, clock: Clock, at_once: int) -> None:
         self._client = ServiceClient(url, timeout_s=TIMEOUT_S)
         self._clock = clock
         self._service = Asked(
             self._client,
+            Places(at_once, WAIT_FOR_PLACE_S),
             "auth_service_unavailable",
             "The token cannot be checked at the moment; try again later.",
         )

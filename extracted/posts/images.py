@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from extracted.chassis.breaker import Breaker
 from extracted.chassis.client import ServiceClient
+from extracted.chassis.places import Places
 from extracted.posts.asking import Asked
 
 # A large picture takes a second of CPU, and may wait for a busy worker before that.
@@ -13,13 +14,17 @@ LEFT_ALONE_S = 5.0
 
 
 class Images:
-    """The image service at `url`, behind a breaker of its own."""
+    """The image service at `url`, behind a breaker of its own, asked by `at_once` threads at most.
 
-    def __init__(self, url: str) -> None:
+    Nobody waits for them: who did would be one thread more that does nothing else.
+    """
+
+    def __init__(self, url: str, at_once: int) -> None:
         breaker = Breaker("The image service", open_s=LEFT_ALONE_S)
         self._client = ServiceClient(url, timeout_s=TIMEOUT_S, breaker=breaker)
         self._service = Asked(
             self._client,
+            Places(at_once),
             "image_service_unavailable",
             "Images cannot be processed at the moment; try again later.",
         )

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from extracted.chassis.database import database_url
 from extracted.chassis.events import broker_url
+from extracted.chassis.serving import MOST as MOST_THREADS
 from extracted.chassis.settings import Environment, http_url, whole
 from extracted.chassis.tokens import TokenSettings
 
@@ -27,6 +28,7 @@ class Settings:
     auth_service_url: str | None = None
     image_service_url: str = "http://127.0.0.1:3003"
     max_upload_bytes: int = 16 * 1024 * 1024
+    threads: int = 4
 
     @classmethod
     def from_environ(cls, variables: Mapping[str, str]) -> Settings:
@@ -41,6 +43,7 @@ class Settings:
             auth_service_url=read("AUTH_SERVICE_URL", http_url) if asks else None,
             image_service_url=read("IMAGE_SERVICE_URL", http_url, "http://127.0.0.1:3003"),
             max_upload_bytes=read("MAX_UPLOAD_BYTES", whole(1024, 2**30), "16777216"),
+            threads=read("THREADS", whole(1, MOST_THREADS), "4"),
         )
         environment.check()
         return settings

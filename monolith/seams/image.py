@@ -9,6 +9,7 @@ from typing import Protocol
 
 from extracted.chassis.answered import holds, refusal_in
 from extracted.chassis.client import BreakerOpenError, ServiceClient, ServiceUnavailableError
+from extracted.chassis.places import NoPlaceError, Places
 from monolith.errors import ApiError
 from monolith.seams.switch import Switch
 
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 # A large picture takes a second of CPU, and may wait for a busy worker before that.
 TIMEOUT_S = 30.0
+AT_ONCE = 7  # of eight threads, which are the default
 STORED = {"name": str, "width": int, "height": int}
 
 
@@ -48,13 +50,17 @@ class ImagePort(Protocol):
 class RemoteImages:
     """Has the image service do it, over POST /upload; its refusals are passed on as they are."""
 
-    def __init__(self, client: ServiceClient) -> None:
+    def __init__(self, client: ServiceClient, places: Places) -> None:
         self._client = client
+        self._places = places
 
     @classmethod
-    def at(cls, url: str) -> RemoteImages:
-        """Reach the service at this address, under the id and trace of the request being served."""
-        return cls(ServiceClient(url, timeout_s=TIMEOUT_S))
+    def at(cls, url: str, at_once: int = AT_ONCE) -> RemoteImages:
+        """Reach the service at this address, under the id and trace of the request being served.
+
+        So many threads ask it at once at most, so that it never has all of them when it hangs.
+        """
+        return cls(ServiceClient(url, timeout_s=TIMEOUT_S), Places(at_once))
 
     def close(self) -> None:
         """Close the connections to the service."""
@@ -63,12 +69,13 @@ class RemoteImages:
     def process_and_store(self, image: bytes, token: str) -> StoredImage:
         """See `ImagePort`."""
         try:
-            answer = self._client.request(
-                "POST", "/upload", token=token, files={"image": ("image", image)}
-            )
+            with self._places.one():
+                answer = self._client.request(
+                    "POST", "/upload", token=token, files={"image": ("image", image)}
+                )
         except BreakerOpenError as error:
             raise _unavailable(math.ceil(error.retry_after_s)) from error
-        except ServiceUnavailableError as error:
+        except (ServiceUnavailableError, NoPlaceError) as error:
             raise _unavailable() from error
         if holds(answer, STORED):
             return StoredImage(**{name: answer.json[name] for name in STORED})

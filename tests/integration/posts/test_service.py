@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import timedelta
@@ -84,6 +86,35 @@ def test_without_the_image_service_posts_with_a_picture_are_put_off_and_others_a
     assert int(with_picture(posts).headers["Retry-After"]) > 2
     assert posts.get("/posts").json["total"] == 0
     assert posts.post("/posts", json=POST, headers=told()).status_code == 201
+
+
+def test_an_image_service_that_hangs_takes_all_threads_but_one(
+    stack: ExitStack, tmp_path: Path
+) -> None:
+    images, asked, go_on = ImageDouble(), threading.Semaphore(0), threading.Event()
+
+    @images.app.before_request
+    def hang() -> None:
+        asked.release()
+        assert go_on.wait(30)
+
+    address = stack.enter_context(served(images.app))
+    app = create_app(settings(tmp_path, image_service_url=address, threads=3))
+    stack.callback(app.extensions["close"])
+    with ThreadPoolExecutor(2) as pool:
+        under_way = [pool.submit(with_picture, app.test_client()) for _ in range(2)]
+        for _ in under_way:
+            assert asked.acquire(timeout=30)
+        refused = with_picture(app.test_client())
+        go_on.set()
+        made = [each.result(30).status_code for each in under_way]
+    assert (refused.status_code, refused.json["error"]["code"]) == (
+        503,
+        "image_service_unavailable",
+    )
+    assert refused.headers["Retry-After"] == "2"
+    assert made == [201, 201]
+    assert with_picture(app.test_client()).status_code == 201
 
 
 def test_a_new_post_is_published_by_the_thread_that_start_begins(
@@ -245,3 +276,29 @@ def test_asked_for_while_the_auth_service_is_down_is_told_at_once(
     chosen = settings(tmp_path, tokens=None, auth_service_url=f"http://{NOWHERE}")
     refused = client(stack, chosen).post("/comments", json={}, headers=told())
     assert (refused.status_code, refused.json["error"]["code"]) == (503, "auth_service_unavailable")
+
+
+def test_asked_for_an_auth_service_that_hangs_takes_all_threads_but_one(
+    stack: ExitStack, tmp_path: Path, auth: AuthDouble
+) -> None:
+    asked, go_on = threading.Semaphore(0), threading.Event()
+
+    @auth.app.before_request
+    def hang() -> None:
+        asked.release()
+        assert go_on.wait(30)
+
+    app = create_app(replace(asking(stack, tmp_path, auth), threads=2))
+    stack.callback(app.extensions["close"])
+
+    def write() -> TestResponse:
+        return app.test_client().post("/posts", json=POST, headers=told())
+
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(write)
+        assert asked.acquire(timeout=30)
+        refused = write()
+        go_on.set()
+        assert under_way.result(30).status_code == 201
+    assert (refused.status_code, refused.json["error"]["code"]) == (503, "auth_service_unavailable")
+    assert write().status_code == 201

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict, replace
+from datetime import timedelta
 
 from extracted.auth.service import Account, EmailTakenError, EventOf, User
 from extracted.chassis.events.envelope import Event
@@ -36,6 +37,9 @@ class UsersInMemory:
             return user and self._keep(replace(user, name=name), event)
 
     def _keep(self, user: User, event: EventOf) -> User:
-        self.told.append(event(user))
+        happened = event(user)
+        earlier = [each.occurred_at for each in self.told if each.key == happened.key]
+        later = max([happened.occurred_at, *(at + timedelta(milliseconds=1) for at in earlier)])
+        self.told.append(replace(happened, occurred_at=later))
         self._kept[user.id] = user
         return user

@@ -58,7 +58,7 @@ class SqlUsers:
             if row is None:
                 return None
             user = _user(row)
-            self._outbox.record(session, event(user))
+            self._outbox.record(session, self._outbox.after_last(session, event(user)))
         return user
 
     def _one(self, condition: ColumnElement[bool]) -> User | None:

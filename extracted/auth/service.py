@@ -76,7 +76,10 @@ class Users(Protocol):
         ...
 
     def rename(self, user_id: int, name: str, event: EventOf) -> User | None:
-        """Give the user another name; None when there is no such user."""
+        """Give the user another name; None when there is no such user.
+
+        The event is dated behind the user's last one, whatever this host's clock says.
+        """
         ...
 
 

@@ -8,18 +8,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, insert
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+)
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import Session
 
-from extracted.chassis.events.envelope import Event
+from extracted.chassis.events.envelope import Event, read
 from extracted.chassis.events.origin import with_origin
 from extracted.chassis.events.payloads import Payload
 
 _WAKES = "outbox_wakes"
+# No less: moments are kept, and rounded, to the millisecond.
+A_MOMENT = timedelta(milliseconds=1)
 
 
 def outbox_table(metadata: MetaData) -> Table:
@@ -77,6 +92,20 @@ class Outbox:
         if _WAKES not in session.info:
             session.info[_WAKES] = True
             sqlalchemy_event.listen(session, "after_commit", self._committed)
+
+    def after_last(self, session: Session, event: Event[Payload]) -> Event[Payload]:
+        """The event, dated behind what was recorded last of its key and is still kept.
+
+        Call it under the row's lock. Hosts' clocks differ, and readers go by the newest moment.
+        """
+        columns = self._table.c
+        of_key = select(columns.body).where(columns.order_key == event.key)
+        last = session.scalar(of_key.order_by(columns.id.desc()).limit(1))
+        if last is None:
+            return event
+        return replace(
+            event, occurred_at=max(event.occurred_at, read(last.encode()).occurred_at + A_MOMENT)
+        )
 
     def _committed(self, _session: Any) -> None:
         self._on_commit()

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from extracted.auth import service
 from extracted.auth.models import OUTBOX
 from extracted.auth.repository import SqlUsers
-from extracted.auth.service import Account, EmailTakenError, User, Users
+from extracted.auth.service import Account, EmailTakenError, EventOf, User, Users
 from extracted.chassis.database import Database
 from extracted.chassis.events.envelope import Event, happened, read
 from extracted.chassis.events.payloads import Payload, Person, UserRegistered, UserRenamed
@@ -140,6 +140,24 @@ def test_renames_at_once_are_told_in_the_order_in_which_they_were_kept(
     assert told[-1].payload == UserRenamed(user_id=user.id, name=kept.name)
     moments = [event.occurred_at for event in told]
     assert moments == sorted(moments)
+
+
+def test_a_rename_on_a_host_whose_clock_is_behind_is_told_as_the_newer_one(
+    desk: Desk | DeskInMemory,
+) -> None:
+    user = desk.users.add(someone(), welcome)
+
+    def at(moment: datetime) -> EventOf:
+        return lambda user: happened(UserRenamed(user_id=user.id, name=user.name), at=moment)
+
+    ahead = datetime.now(UTC) + timedelta(seconds=8)
+    desk.users.rename(user.id, "first", at(ahead))
+    desk.users.rename(user.id, "second", at(ahead - timedelta(seconds=5)))
+    first, second = desk.told(user.id)[1:]
+    assert isinstance(second.payload, UserRenamed)
+    assert second.payload.name == "second"
+    assert first.occurred_at == ahead
+    assert second.occurred_at == ahead + timedelta(milliseconds=1)
 
 
 def test_nobody_is_renamed_and_nothing_told_of_it(desk: Desk | DeskInMemory) -> None:

@@ -1,7 +1,8 @@
 """A move of data as a step uses it, over the commands `strangler data`.
 
 Each command is a process of its own: it has settled what it began, or the next one will, whatever
-becomes of the step. Ctrl-C at a terminal reaches both, and a cut-over then goes back.
+becomes of the step. Ctrl-C at a terminal reaches both, and a cut-over then goes back. One that
+changes something outlives a step that is killed, and no other begins until it has ended.
 """
 
 import json
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from strangler_proxy.handover.ledger import ledger_path
 from strangler_proxy.handover.standing import Phase
+from strangler_proxy.steps import orphans
 from strangler_proxy.steps.step import Interrupted
 
 LOOK_S = 60.0
@@ -40,7 +43,8 @@ class MoveState:
     `waiting` changes. `problems` a person must settle; `unanswered` is why not all was looked at
     now, and may pass by itself. `retired`: its end was begun, and nothing leads back; `retiring`: a
     command that ends it is at work. `cut_over_begun`: one, in either direction, is neither done nor
-    undone: it is not known which side takes writes, and a mover settles it.
+    undone: it is not known which side takes writes, and a mover settles it. `changing`: a command
+    of a step is at work on the move, perhaps of one that was killed.
     """
 
     begun: bool
@@ -56,6 +60,7 @@ class MoveState:
     retired: bool = False
     retiring: bool = False
     cut_over_begun: bool = False
+    changing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,7 @@ class MoveCommands:
 
     def state(self) -> MoveState:
         """See `DataMove`."""
+        changing = orphans.at_work(self._lock)  # before what it may have changed is looked at
         told = self._run("status")
         tables, waiting = told["tables"], told["waiting"] or {}
         return MoveState(
@@ -161,56 +167,62 @@ class MoveCommands:
             retired=told["phase"] in (Phase.RETIREMENT, Phase.RETIRED),
             retiring=any("(retire, " in (told[at] or "") for at in ("running", "turn")),
             cut_over_begun=told["cut_over_begun"],
+            changing=changing,
         )
 
     def verify(self) -> Verified:
         """See `DataMove`."""
-        return self._verified("--show", str(_SHOWN))
+        return _verified(self._run("verify", "--show", str(_SHOWN), within_s=WHOLE_S))
 
     def repair(self) -> Verified:
         """See `DataMove`."""
-        return self._verified("--repair")
+        return _verified(self._change("verify", "--repair", within_s=WHOLE_S))
 
     def hand_over(self, to: str) -> HandedOver:
         """See `DataMove`."""
         command = "cutover" if to == CANDIDATE else "rollback"
-        told = self._run(command, "--execute", "-c", str(self.config), within_s=WHOLE_S)
+        told = self._change(command, "--execute", "-c", str(self.config), within_s=WHOLE_S)
         if told["already"]:
             return HandedOver(True)
         return HandedOver(told["done"], told["reason"] or "", told["hold_ms"], told["held"])
 
     def remove(self) -> None:
         """See `DataMove`."""
-        self._run("remove", "--yes")
+        self._change("remove", "--yes")
 
     def retire(self, drop_tables: bool) -> None:
         """See `DataMove`."""
         drop = ("--drop-tables",) if drop_tables else ()
-        self._run("retire", "--execute", "--yes", *drop, within_s=WHOLE_S)
+        self._change("retire", "--execute", "--yes", *drop, within_s=WHOLE_S)
 
-    def _verified(self, *options: str) -> Verified:
-        told = self._run("verify", *options, within_s=WHOLE_S)
-        found = told["differences"]
-        shown = (f"{each['table']} {', '.join(each['key'])}: {each['what']}" for each in found[:3])
-        return Verified(
-            told["rows"],
-            told["differ"],
-            told["explained_by_waiting_changes"],
-            tuple(shown),
-            len(found) == told["differ"] and all(each["what"] == EXTRA for each in found),
-        )
+    @property
+    def _lock(self) -> Path:
+        return ledger_path(self.moves, self.name, self.ledgers).with_name(f"{self.name}.command")
 
     def _call(self, command: str) -> tuple[str, ...]:
         where = ("--ledgers", str(self.ledgers)) if self.ledgers else ()
         return (*self.command, "data", *where, command, self.name, "-m", str(self.moves))
 
-    def _run(self, command: str, *options: str, within_s: float = LOOK_S) -> dict[str, Any]:
-        """What the command says last. A bad state, or rows that differ, are answers too."""
+    def _change(self, command: str, *options: str, within_s: float = LOOK_S) -> dict[str, Any]:
+        """See `_run`; of a command beside which no other may begin."""
+        with orphans.alone(self._lock) as lock:
+            if lock is None:
+                raise MoveBusy(f"what an earlier run began is still at work on {self.name}")
+            return self._run(command, *options, within_s=within_s, kept=(lock,))
+
+    def _run(
+        self, command: str, *options: str, within_s: float = LOOK_S, kept: Sequence[int] = ()
+    ) -> dict[str, Any]:
+        """What the command says last. A bad state, or rows that differ, are answers too.
+
+        It has the descriptors `kept` for as long as it lives.
+        """
         call = (*self._call(command), *options, "--json")
         try:
             ended = subprocess.run(
                 call,
                 env=dict(self.environ),
+                pass_fds=kept,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -232,6 +244,18 @@ class MoveCommands:
     def _why(self, command: str, told: Mapping[str, Any] | None, stderr: str) -> str:
         said: Sequence[str] = told["problems"] if told else stderr.strip().splitlines()[-3:]
         return "; ".join(said) or f"strangler data {command} {self.name} said nothing"
+
+
+def _verified(told: Mapping[str, Any]) -> Verified:
+    found = told["differences"]
+    shown = (f"{each['table']} {', '.join(each['key'])}: {each['what']}" for each in found[:3])
+    return Verified(
+        told["rows"],
+        told["differ"],
+        told["explained_by_waiting_changes"],
+        tuple(shown),
+        len(found) == told["differ"] and all(each["what"] == EXTRA for each in found),
+    )
 
 
 def _last_object(text: str) -> dict[str, Any] | None:

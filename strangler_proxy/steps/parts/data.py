@@ -20,6 +20,7 @@ from strangler_proxy.steps.moves import (
 )
 from strangler_proxy.steps.step import Facts, Pace, PartFailed, StandsStill
 
+BUSY_S, PAUSE_S = 600.0, 2.0
 Told = TypeVar("Told")
 
 
@@ -73,7 +74,7 @@ class PlanMove:
         """Remove triggers and tables of the move; rows at the target stay."""
         try:
             if self.move.state().begun:
-                self.move.remove()
+                once_free(self.move.remove, BUSY_S, PAUSE_S, pace)
         except MoveFailed as fault:
             raise PartFailed(f"the move of {self.move.name} stays: {fault}") from fault
 
@@ -119,7 +120,7 @@ class ClearLeftovers:
         """
         try:
             if self.move.verify().only_extra:
-                self.move.repair()
+                once_free(self.move.repair, BUSY_S, PAUSE_S, pace)
         except MoveFailed as fault:
             raise StandsStill(f"leftovers of {self.move.name}: {fault}") from fault
 
@@ -170,8 +171,8 @@ class HandOver:
     move: DataMove
     writers: tuple[Writer, ...] = ()
     tries: int = 5
-    pause_s: float = 2.0
-    busy_s: float = 600.0
+    pause_s: float = PAUSE_S
+    busy_s: float = BUSY_S
     family: str | None = None
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from strangler_proxy.steps.gates.health import Checkup
 from strangler_proxy.steps.moves import CANDIDATE, DataMove, MoveFailed, MoveState
 from strangler_proxy.steps.pace import wait_until
-from strangler_proxy.steps.parts.data import once_free
+from strangler_proxy.steps.parts.data import BUSY_S, PAUSE_S, once_free
 from strangler_proxy.steps.step import Facts, NoWayBack, Pace, PartFailed, StandsStill
 
 
@@ -21,8 +21,8 @@ class RetireMove:
     move: DataMove
     drop_tables: bool = False
     needed: Checkup = lambda: None
-    busy_s: float = 600.0
-    pause_s: float = 2.0
+    busy_s: float = BUSY_S
+    pause_s: float = PAUSE_S
     family: str | None = None
 
     @property
@@ -60,9 +60,10 @@ class RetireMove:
     def undo(self, facts: Facts, pace: Pace) -> None:
         """Nothing, unless its end was begun: there is no way back then. Raises NoWayBack.
 
-        A retirement that an earlier run has left at work is waited for.
+        A retirement that an earlier run has left at work is waited for, also one that has not
+        begun yet.
         """
-        if not wait_until(lambda: not self._state().retiring, self.busy_s, pace, self.pause_s):
+        if not wait_until(self._nobody_retires, self.busy_s, pace, self.pause_s):
             raise PartFailed(f"{self.move.name} is being retired: wait until that has ended")
         if self._state().retired:
             raise NoWayBack(f"{self.move.name} is retired for good: no way leads back")
@@ -70,6 +71,10 @@ class RetireMove:
     def holds(self, facts: Facts) -> bool:
         """For good."""
         return True
+
+    def _nobody_retires(self) -> bool:
+        state = self._state()
+        return not (state.retiring or state.changing)
 
     def _state(self) -> MoveState:
         try:

@@ -3,6 +3,8 @@
 Killed between any two of these, the same call in a new process completes or undoes the step.
 """
 
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
@@ -22,6 +24,7 @@ from strangler_proxy.steps.decision import (
 )
 from strangler_proxy.steps.duration import spelled
 from strangler_proxy.steps.ledger import Ledger
+from strangler_proxy.steps.order import OutOfTurn
 from strangler_proxy.steps.state import Kind, Phase, Progress
 from strangler_proxy.steps.step import (
     Evidence,
@@ -75,8 +78,10 @@ class Watcher(Protocol):
 class Run:
     """One process at work on one step. `options` are remembered in the ledger for later runs.
 
-    `needed_by` are steps that are in force and would break without this one: it is executed again
-    when a part has lapsed, such as a service that ended, but stops where it would fall back.
+    `needed_by` tells the steps that are in force and would break without this one: it is executed
+    again when a part has lapsed, such as a service that ended, but stops where it would fall back.
+    `out_of_turn` says why it may not go a way by where other steps stand, None while it may. Both
+    are asked behind a record of this step's: who writes first and then looks is seen, or sees.
     """
 
     step: Step
@@ -84,10 +89,18 @@ class Run:
     pace: Pace
     watcher: Watcher
     options: dict[str, Any]
-    needed_by: tuple[str, ...] = ()
+    needed_by: Callable[[], Sequence[str]] = tuple
+    out_of_turn: Callable[[Direction], str | None] = lambda _: None
 
     def to(self, wanted: Direction) -> Outcome:
-        """Go on until the step is done, undone, fallen back or stopped. Raises UnknownPart."""
+        """Go on until the step is done, undone, fallen back or stopped.
+
+        Raises UnknownPart and OutOfTurn, with nothing done.
+        """
+        next_move(self.step, self.ledger.state, wanted)
+        if self.ledger.state.phase is Phase.BACK:
+            self._see_turn(Direction.UNDO)
+        self._remember_options()
         try:
             if wanted is Direction.EXECUTE:
                 self._record_lapses()
@@ -99,7 +112,7 @@ class Run:
                     return outcome
         except Interrupted as stop:
             return self._stopped(f"stopped by {stop}", wanted)
-        except StandsStill as fault:
+        except (StandsStill, PartFailed) as fault:
             return self._stopped(str(fault), wanted)
 
     def _make(self, move: Move, wanted: Direction) -> Outcome | None:
@@ -107,6 +120,7 @@ class Run:
         match move:
             case Begin():
                 record(Kind.BEGAN, options=self.options)
+                self._see_turn(Direction.EXECUTE, Kind.RESTORED)
             case Execute(part, resumed):
                 return self._execute(part, resumed)
             case Prove():
@@ -114,7 +128,9 @@ class Run:
             case Finish():
                 record(Kind.FINISHED)
             case TurnBack():
+                finished = self.ledger.state.phase is Phase.FINISHED
                 record(Kind.TURNED)
+                self._see_turn(Direction.UNDO, Kind.FINISHED if finished else Kind.ONWARD)
             case Undo(parts):
                 return self._undo(parts, wanted)
             case Restore():
@@ -122,6 +138,22 @@ class Run:
             case Rest():
                 return self._rested(wanted)
         return None
+
+    def _see_turn(self, way: Direction, taken_back: Kind | None = None) -> None:
+        """Look where the others stand, and take back what was just written if it is not its turn.
+
+        A run that is killed in between leaves its record, and the next one looks before it acts.
+        """
+        if why := self.out_of_turn(way):
+            if taken_back is not None:
+                self.ledger.record(taken_back, parts=[], text=why)
+            raise OutOfTurn(why)
+
+    def _remember_options(self) -> None:
+        chosen = json.loads(json.dumps(self.options, default=str))
+        state = self.ledger.state
+        if state.phase is not Phase.IDLE and chosen != state.options:
+            self.ledger.record(Kind.CHOSEN, options=chosen)
 
     def _execute(self, part: Part, resumed: bool) -> Outcome | None:
         self.watcher.acting(part.forward)
@@ -159,8 +191,7 @@ class Run:
 
     def _failed(self, text: str, **found: Any) -> Outcome | None:
         """From here on the step goes back, unless others stand on it."""
-        if self.needed_by:
-            others = ", ".join(self.needed_by)
+        if others := ", ".join(self.needed_by()):
             return self._stopped(f"{text}. It does not fall back, since these need it: {others}")
         self.ledger.record(Kind.FAILED, text=text, **found)
         return None

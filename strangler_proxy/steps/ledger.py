@@ -6,7 +6,7 @@ that a crash cut short is none (journal.py).
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,16 @@ def open_ledger(
 ) -> Iterator[Ledger]:
     """Hold the ledger exclusively, and enter that this process runs in this direction.
 
-    The lock is not inherited by the services that a step starts. Raises LedgerLocked, LedgerError,
-    OSError.
+    The lock is not inherited by the services that a step starts. Raises LedgerLocked, and
+    LedgerError also where the folder or the disk refuses.
     """
-    with journal.open_journal(path, _FORM) as (file, records):
-        ledger = Ledger(file, fold(records), clock)
-        ledger.record(Kind.RUN, **journal.this_process(_FORM, direction))
+    with ExitStack() as held:
+        try:
+            file, records = held.enter_context(journal.open_journal(path, _FORM))
+            ledger = Ledger(file, fold(records), clock)
+            ledger.record(Kind.RUN, **journal.this_process(_FORM, direction))
+        except OSError as fault:
+            raise _unusable(path, fault) from fault
         yield ledger
 
 
@@ -78,7 +82,14 @@ def read_ledger(path: Path) -> list[Record]:
 
     Raises LedgerError.
     """
-    return journal.read_journal(path, _FORM)
+    try:
+        return journal.read_journal(path, _FORM)
+    except OSError as fault:
+        raise _unusable(path, fault) from fault
+
+
+def _unusable(path: Path, fault: OSError) -> LedgerError:
+    return LedgerError(f"the ledger {path} cannot be used: {fault.strerror or fault}")
 
 
 def running_now(path: Path) -> str | None:

@@ -18,6 +18,10 @@ class Order:
 ANY_TIME = Order()
 
 
+class OutOfTurn(Exception):
+    """A step may not go this way now; the message says why. Nothing was done."""
+
+
 def order_of(name: str, needs: Mapping[str, Iterable[str]]) -> Order:
     """The order of one step, where `needs` names what each step needs."""
     needed_by = tuple(other for other, needed in needs.items() if name in needed)

@@ -25,7 +25,7 @@ from strangler_proxy.steps.ledger import (
 from strangler_proxy.steps.leftovers import Leftover, as_lines
 from strangler_proxy.steps.narrator import Narrator
 from strangler_proxy.steps.options import add_options, choose
-from strangler_proxy.steps.order import ANY_TIME, Order, begun, out_of_turn
+from strangler_proxy.steps.order import ANY_TIME, Order, OutOfTurn, begun, out_of_turn
 from strangler_proxy.steps.pace import RealPace, stopped_by_signals
 from strangler_proxy.steps.plan import as_table, as_values, next_in_words, standing
 from strangler_proxy.steps.state import Phase, State, fold
@@ -105,7 +105,7 @@ def main(script: Script, arguments: Sequence[str]) -> int:
     except LedgerLocked as locked:
         told.print(f"[yellow]locked[/] {locked}", highlight=False, soft_wrap=True)
         return LOCKED
-    except (ConfigError, LedgerError, StepError, UnknownPart) as fault:
+    except (ConfigError, LedgerError, OutOfTurn, StepError, UnknownPart) as fault:
         told.print(str(fault), style="red", markup=False, highlight=False, soft_wrap=True)
         return USAGE
 
@@ -125,11 +125,18 @@ def _act(script: Script, chosen: dict[str, Any], told: Console) -> int:
         options = choose(script.options, ledger.state.options, chosen)
         step = script.declare(options, site)
         narrator = Narrator(told, pace.now)
-        needed_by = tuple(begun(script.order.needed_by, script.others(site)))
-        run = Run(step, ledger, pace, narrator, asdict(options), needed_by)
+        run = Run(
+            step,
+            ledger,
+            pace,
+            narrator,
+            asdict(options),
+            lambda: begun(script.order.needed_by, script.others(site)),
+            lambda way: out_of_turn(way, script.order, script.others(site)),
+        )
         try:
             outcome = run.to(Direction(wanted))
-        except UnknownPart:
+        except (UnknownPart, OutOfTurn, LedgerError):
             raise
         except Exception:  # noqa: BLE001 - exit code 1 would say that the step fell back
             narrator.quiet()

@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """A process took the ledger: who, since when, which direction."""
     BEGAN = "began"
     """An attempt began, with the options it was given."""
+    CHOSEN = "chosen"
+    """A later run of the attempt was given other options, which hold from here on."""
     DOING = "doing"
     DONE = "done"
     LAPSED = "lapsed"
@@ -42,7 +44,7 @@ class Kind(StrEnum):
     UNDOING = "undoing"
     UNDONE = "undone"
     ONWARD = "onward"
-    """A part cannot be undone, now or ever: from here on the step goes forward again."""
+    """It cannot be undone, by a part or by its turn: from here on the step goes forward again."""
     FINISHED = "finished"
     RESTORED = "restored"
     """Everything is undone; the next execute begins a new attempt."""
@@ -105,6 +107,8 @@ def after(state: State, record: Record) -> State:
     match kind:
         case Kind.BEGAN:
             return State(phase=Phase.FORWARD, options=record.get("options", {}))
+        case Kind.CHOSEN:
+            return replace(state, options=record.get("options", {}))
         case Kind.NOTED:
             return replace(state, noted={**state.noted, record["gate"]: record["facts"]})
         case Kind.PASSED:

@@ -3,9 +3,10 @@
 import pytest
 
 from strangler_proxy.steps import Stage, Step, Verdict
-from strangler_proxy.steps.decision import Direction
+from strangler_proxy.steps.decision import Direction, UnknownPart
 from strangler_proxy.steps.engine import Ending, Run
 from strangler_proxy.steps.ledger import open_ledger, read_ledger
+from strangler_proxy.steps.order import OutOfTurn
 from strangler_proxy.steps.state import Kind, Phase
 from strangler_proxy.steps.step import Interrupted, PartFailed
 from tests.unit.steps.fakes import FakeGate, FakeLongGate, FakePace, FakePart, Silent
@@ -23,13 +24,23 @@ class World:
     def part(self, name, **how):
         return FakePart(name, self.seen, **how)
 
-    def run(self, wanted, *stages, pace=None, options=None, needed_by=()):
+    def run(self, wanted, *stages, pace=None, options=None, needed_by=(), out_of_turn=None):
         step = Step("s", "S", stages)
         self.watcher = Silent()
         with open_ledger(self.path, wanted) as ledger:
-            run = Run(step, ledger, pace or FakePace(), self.watcher, options or {}, needed_by)
-            outcome = run.to(wanted)
-            self.state = ledger.state
+            run = Run(
+                step,
+                ledger,
+                pace or FakePace(),
+                self.watcher,
+                options or {},
+                lambda: needed_by,
+                out_of_turn or (lambda _: None),
+            )
+            try:
+                outcome = run.to(wanted)
+            finally:
+                self.state = ledger.state
         return outcome
 
     @property
@@ -288,3 +299,76 @@ def test_a_step_that_others_need_is_mended_but_does_not_fall_back(world):
     assert "undo a" not in world.journal
     mended = Stage("1", world.part("a"), (FakeGate("g"),))
     assert world.run(Direction.EXECUTE, mended, needed_by=("later",)).ending is Ending.DONE
+
+
+def test_options_given_to_a_later_run_are_remembered_as_those_of_the_first(world):
+    stages = (Stage("1", world.part("a"), (FakeGate("g", INCONCLUSIVE),)),)
+    for share in (5, 10, 10):
+        world.run(Direction.EXECUTE, *stages, options={"percents": (share,)})
+    assert world.state.options == {"percents": [10]}
+    kinds = [record["kind"] for record in read_ledger(world.path)]
+    assert kinds.count(Kind.CHOSEN) == 1
+    world.run(Direction.UNDO, *stages, options={"percents": (10,)})
+    assert world.state.options == {}
+
+
+def test_options_that_fit_no_part_in_force_are_not_remembered(world):
+    world.run(Direction.EXECUTE, Stage("1", world.part("a")), options={"percents": 5})
+    for wanted in Direction:
+        with pytest.raises(UnknownPart):
+            world.run(wanted, Stage("1", world.part("b")), options={"percents": 10})
+    assert world.state.options == {"percents": 5}
+
+
+class Others:
+    """Other steps, one of which begins, or goes back, behind this step's next record."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, way):
+        self.asked.append(way)
+        return "another step was faster"
+
+
+def test_a_step_that_began_out_of_turn_takes_it_back_and_does_nothing(world):
+    with pytest.raises(OutOfTurn, match="another step was faster"):
+        world.run(Direction.EXECUTE, Stage("1", world.part("a")), out_of_turn=Others())
+    assert (world.state.phase, world.journal) == (Phase.IDLE, [])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "phase"), [(PASSED, Phase.FINISHED), (INCONCLUSIVE, Phase.FORWARD)]
+)
+def test_a_step_that_turned_back_out_of_turn_stands_as_before(world, verdict, phase):
+    stages = (Stage("1", world.part("a"), (FakeGate("g", verdict),)),)
+    world.run(Direction.EXECUTE, *stages)
+    others = Others()
+    with pytest.raises(OutOfTurn):
+        world.run(Direction.UNDO, *stages, out_of_turn=others)
+    assert (world.state.phase, world.journal, world.state.cause) == (phase, ["execute a"], None)
+    assert others.asked == [Direction.UNDO]
+    assert world.run(Direction.UNDO, *stages).ending is Ending.DONE
+
+
+@pytest.mark.parametrize("wanted", Direction)
+def test_a_step_killed_when_it_had_turned_back_out_of_turn_goes_no_further_back(world, wanted):
+    stages = (Stage("1", world.part("a")),)
+    world.run(Direction.EXECUTE, *stages)
+    with open_ledger(world.path, "undo") as ledger:
+        ledger.record(Kind.TURNED)
+    with pytest.raises(OutOfTurn):
+        world.run(wanted, *stages, out_of_turn=Others())
+    assert world.journal == ["execute a"]
+
+
+def test_a_part_that_cannot_be_looked_at_stops_the_step_where_it_stands(world):
+    class Blind(FakePart):
+        def holds(self, facts):
+            raise PartFailed("the file cannot be read")
+
+    part = Blind("a", world.seen)
+    world.run(Direction.EXECUTE, Stage("1", part))
+    outcome = world.run(Direction.EXECUTE, Stage("1", part))
+    assert (outcome.ending, outcome.text) == (Ending.STOPPED, "the file cannot be read")
+    assert read_ledger(world.path)[-1]["kind"] == Kind.STOPPED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,6 +99,52 @@ def test_a_step_out_of_turn_is_refused_with_nothing_done(site: Runs) -> None:
     assert (code, "undo later first" in told) == (2, True)
     assert "undo later first" in site.run(notes, "--status")[1]
     assert [site.run(script, "--undo")[0] for script in (later, notes)] == [0, 0]
+
+
+@pytest.mark.parametrize("way", ["--execute", "--undo"])
+def test_of_two_steps_that_stand_in_each_others_way_at_once_one_gives_way(
+    site: Runs, way: str
+) -> None:
+    """The other one goes its way after this one has looked, and before it has written anything."""
+    meanwhile: list[Callable[[], object]] = []
+
+    def declared(options: Options, at: Site) -> Step:
+        while meanwhile:
+            meanwhile.pop()()
+        return NOTES.declare(options, at)
+
+    notes = replace(NOTES, order=Order(needed_by=("later",)))
+    later = replace(NOTES, name="later", order=Order(before=("notes",)))
+    one, other, other_way = (
+        (later, notes, "--undo") if way == "--execute" else (notes, later, "--execute")
+    )
+    assert site.run(notes, "--execute")[0] == 0
+    meanwhile.append(lambda: site.run(other, other_way))
+    code, _, told = site.run(replace(one, declare=declared), way)
+    assert code == 2
+    assert ("not done: notes" if way == "--execute" else "undo later first") in told
+    assert site.run(one)[1].count("nothing was changed") == (way == "--execute")
+    assert f"--{other_way[2:]} would next: nothing" in site.run(other, "--status")[1]
+
+
+@pytest.mark.parametrize(
+    ("folder", "arguments"),
+    [
+        ("/proc/nowhere", ["--execute"]),
+        ("/proc/nowhere", ["--undo"]),
+        ("/dev/null/x", ["--execute"]),
+        ("/dev/null/x", ["--undo"]),
+        ("/dev/null/x", ["--status"]),
+        ("/dev/null/x", []),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_told_in_a_sentence(
+    site: Runs, folder: str, arguments: list[str]
+) -> None:
+    code, _, told = site.run(NOTES, *arguments, "--run-dir", folder)
+    assert code == 2
+    assert f"the ledger {folder}/notes.ledger.jsonl cannot be used: " in told
+    assert "Traceback" not in told
 
 
 def test_a_step_that_is_done_says_what_nobody_needs_any_more(site: Runs) -> None:

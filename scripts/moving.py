@@ -261,23 +261,42 @@ def unsent(database: str) -> Checkup:
     if is_mongodb(database):
         command = python("extracted.posts.mongodb.backlog", "--json")
 
-    def left() -> str | None:
-        asked = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "DATABASE_URL": database},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LOOK_S,
-            check=False,
-        )
-        if asked.returncode != 0:
-            return asked.stderr.strip() or "the outbox cannot be read"
-        events = json.loads(asked.stdout)["events"]
+    def left(told: Any) -> str | None:
+        events = told["events"]
         return f"{events} wait to be sent" if events else None
 
-    return left
+    return asked(command, left, {"DATABASE_URL": database})
+
+
+def asked(
+    command: tuple[str, ...],
+    left: Callable[[Any], str | None],
+    environment: Mapping[str, str] | None = None,
+) -> Checkup:
+    """Asks a command that tells in JSON how things are; `left` sees in it what is left to be done.
+
+    One that tells nothing within LOOK_S leaves that in the open, and so something is left.
+    """
+
+    def check() -> str | None:
+        try:
+            ended = subprocess.run(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=LOOK_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as fault:
+            return str(fault)
+        if ended.returncode != 0:
+            return ended.stderr.strip() or f"it is not told by {' '.join(command)}"
+        return left(json.loads(ended.stdout))
+
+    return check
 
 
 def _copied(

@@ -6,14 +6,12 @@ the project's environment, and runs this file in it. Python takes it for the doc
 Importing this module does nothing.
 """
 
-import json
-import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from scripts import carving, moving, order, retiring
-from scripts.carving import ROOT, python
+from scripts.carving import python
 from scripts.retiring import MONOLITH
 from strangler_proxy.steps import Stage, Step
 from strangler_proxy.steps.gates import NothingReaches, RowsAlike, Settled
@@ -100,29 +98,14 @@ def _events() -> Iterator[Settled]:
 
 def _dead(queue: str) -> Checkup:
     """Asks for the dead letters of a queue."""
+    dead = python("extracted.chassis.events", "dead", "list", "--queue", queue, "--json")
+    how = f"python -m extracted.chassis.events dead replay --queue {queue}"
 
-    def left() -> str | None:
-        try:
-            asked = subprocess.run(
-                python("extracted.chassis.events", "dead", "list", "--queue", queue, "--json"),
-                cwd=ROOT,
-                env=os.environ,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=moving.LOOK_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as fault:
-            return str(fault)
-        if asked.returncode != 0:
-            return asked.stderr.strip() or f"the dead letters of {queue} cannot be read"
-        letters = len(json.loads(asked.stdout))
-        told = "1 dead letter" if letters == 1 else f"{letters} dead letters"
-        how = f"python -m extracted.chassis.events dead replay --queue {queue}"
-        return f"{told} in {queue}: replay ({how}) or discard first" if letters else None
+    def left(told: Any) -> str | None:
+        letters = "1 dead letter" if len(told) == 1 else f"{len(told)} dead letters"
+        return f"{letters} in {queue}: replay ({how}) or discard first" if told else None
 
-    return left
+    return moving.asked(dead, left)
 
 
 SCRIPT = Script(

@@ -272,10 +272,11 @@ def asked(
     command: tuple[str, ...],
     left: Callable[[Any], str | None],
     environment: Mapping[str, str] | None = None,
+    within_s: float = LOOK_S,
 ) -> Checkup:
     """Asks a command that tells in JSON how things are; `left` sees in it what is left to be done.
 
-    One that tells nothing within LOOK_S leaves that in the open, and so something is left.
+    One that tells nothing within `within_s` leaves that in the open, and so something is left.
     """
 
     def check() -> str | None:
@@ -287,7 +288,7 @@ def asked(
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=LOOK_S,
+                timeout=within_s,
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as fault:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 
-import pytest
-
 from scripts import moving
 
 
-def asked(program: str) -> str | None:
-    return moving.asked(
-        (sys.executable, "-c", program), lambda told: f"{told} wait" if told else None
-    )()
+def asked(program: str, within_s: float = 30.0) -> str | None:
+    command = (sys.executable, "-c", program)
+    left = moving.asked(command, lambda n: f"{n} wait" if n else None, within_s=within_s)
+    return left()
 
 
 def test_what_is_left_is_seen_in_what_a_command_tells() -> None:
@@ -27,9 +25,8 @@ def test_a_command_that_fails_leaves_something_and_says_why() -> None:
     assert told.startswith("it is not told by ")
 
 
-def test_a_command_that_hangs_leaves_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moving, "LOOK_S", 0.3)
-    told = asked("import time; time.sleep(60)")
+def test_a_command_that_hangs_leaves_something() -> None:
+    told = asked("import time; time.sleep(60)", within_s=0.3)
     assert told is not None
     assert "timed out" in told
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Literal
 
-Network = IPv4Network | IPv6Network
+# `unix` is whoever connects by a socket file: no address is told of it.
+UNIX: Literal["unix"] = "unix"
+Network = IPv4Network | IPv6Network | Literal["unix"]
 # Whoever has one address of IPv6 mostly has all of its /64.
 IPV6_PREFIX = 64
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Addresses and networks, separated by commas. Raises ValueError."""
+    """Addresses, networks and the word `unix`, separated by commas. Raises ValueError."""
     try:
-        return tuple(ip_network(each.strip()) for each in text.split(","))
+        return tuple(_network(each.strip()) for each in text.split(","))
     except ValueError as error:
-        raise ValueError(f"names addresses and networks such as 10.0.0.0/8: {error}") from None
+        told = f"names addresses and networks such as 10.0.0.0/8, or unix: {error}"
+        raise ValueError(told) from None
 
 
 def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
@@ -36,16 +40,28 @@ def counted_as(address: str) -> str:
     """Under which name tries from this address are counted."""
     if not _is_address(address):
         return address
-    parsed = ip_address(address)
-    if not isinstance(parsed, IPv6Address):
+    parsed = _unmapped(address)
+    if isinstance(parsed, IPv4Address):
         return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
     return str(IPv6Network((int(parsed), IPV6_PREFIX), strict=False))
 
 
+def _network(text: str) -> Network:
+    return UNIX if text == UNIX else ip_network(text)
+
+
 def _within(address: str, trusted: Sequence[Network]) -> bool:
-    return _is_address(address) and any(ip_address(address) in network for network in trusted)
+    if not address:
+        return UNIX in trusted
+    return _is_address(address) and any(
+        _unmapped(address) in network for network in trusted if network != UNIX
+    )
+
+
+def _unmapped(address: str) -> IPv4Address | IPv6Address:
+    """The address; one of IPv4 also when it came by a socket of IPv6, as ::ffff:192.0.2.7."""
+    parsed = ip_address(address)
+    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 def _is_address(text: str) -> bool:

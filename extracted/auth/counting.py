@@ -18,6 +18,8 @@ from limits.strategies import FixedWindowRateLimiter
 log = logging.getLogger(__name__)
 
 STORE_TIMEOUT_S = 0.5
+# How long a Redis that has failed is left alone: one that hangs costs every count a time-out.
+RESPITE_S = 2.0
 T = TypeVar("T")
 
 
@@ -25,10 +27,14 @@ class Counts:
     """Counts in this process, or in the Redis at `store_url`.
 
     A window ends by itself, however much is counted in it. While Redis is away this process counts
-    by itself.
+    by itself, and asks it again every `RESPITE_S` of the `clock`, which is monotonic.
     """
 
-    def __init__(self, store_url: str | None = None) -> None:
+    def __init__(
+        self, store_url: str | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._asks_from = -math.inf
         self._own = FixedWindowRateLimiter(MemoryStorage())
         self._one_at_a_time = threading.Lock()
         self._shared = None if store_url is None else FixedWindowRateLimiter(_redis(store_url))
@@ -47,10 +53,11 @@ class Counts:
         self._asked(partial(_clear, item=item, key=key))
 
     def _asked(self, act: Callable[[FixedWindowRateLimiter], T]) -> T:
-        if self._shared is not None:
+        if self._shared is not None and self._clock() >= self._asks_from:
             try:
                 done = act(self._shared)
             except StorageError as error:
+                self._asks_from = self._clock() + RESPITE_S
                 self._tell_away(True, str(error))
             else:
                 self._tell_away(False)

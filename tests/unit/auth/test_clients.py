@@ -19,6 +19,8 @@ PROXIES = networks("127.0.0.1, 10.0.0.0/8, ::1")
         ("127.0.0.1", "nonsense", "127.0.0.1"),
         ("127.0.0.1", "192.0.2.7, nonsense", "127.0.0.1"),
         ("127.0.0.1", "10.0.0.1", "10.0.0.1"),
+        ("::ffff:127.0.0.1", "192.0.2.7", "192.0.2.7"),  # a socket of IPv6 that takes IPv4 too
+        ("::ffff:192.0.2.1", "203.0.113.9", "::ffff:192.0.2.1"),
         ("192.0.2.1", "203.0.113.9", "192.0.2.1"),
         ("", "203.0.113.9", ""),
     ],
@@ -27,6 +29,13 @@ def test_a_forwarded_address_is_believed_from_a_trusted_proxy_alone(
     peer: str, forwarded: str, client: str
 ) -> None:
     assert client_address(peer, forwarded, PROXIES) == client
+
+
+@pytest.mark.parametrize("peer", ["", "127.0.0.1"])
+def test_a_proxy_that_connects_by_a_socket_file_can_be_trusted_by_name(peer: str) -> None:
+    trusted = networks("unix, 127.0.0.1")
+    assert client_address(peer, "203.0.113.9, 192.0.2.7", trusted) == "192.0.2.7"
+    assert client_address("192.0.2.1", "203.0.113.9", trusted) == "192.0.2.1"
 
 
 def test_without_trusted_proxies_nothing_forwarded_is_believed() -> None:
@@ -47,7 +56,7 @@ def test_a_client_of_ipv6_is_counted_by_its_network(address: str, name: str) -> 
     assert counted_as(address) == name
 
 
-@pytest.mark.parametrize("text", ["proxy", "10.0.0.1/8", "", "127.0.0.1,"])
+@pytest.mark.parametrize("text", ["proxy", "unix:", "10.0.0.1/8", "", "127.0.0.1,"])
 def test_what_is_no_network_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"10\.0\.0\.0/8"):
         networks(text)

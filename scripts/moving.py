@@ -315,7 +315,7 @@ def _copied(
         lambda: mover_runs(move),
         ROOT,
     )
-    yield Stage("copy", mover, (Copied(move, options.copy_within_s),))
+    yield Stage("copy", mover, (Copied(move, options.copy_within_s, log=mover.log),))
     yield from capability.completed(site, environment)
     yield Stage("leftovers", ClearLeftovers(move), (RowsAlike(move),))
 

@@ -38,13 +38,18 @@ class MoveBusy(MoveFailed):
 class MoveState:
     """Where a move stands.
 
-    `runs`: a mover is at work. `owner` is whose the tables are, control or candidate. `follows`:
-    all rows were copied, and changes are carried over. `oldest_s` is the age of the oldest of
-    `waiting` changes. `problems` a person must settle; `unanswered` is why not all was looked at
-    now, and may pass by itself. `retired`: its end was begun, and nothing leads back; `retiring`: a
-    command that ends it is at work. `cut_over_begun`: one, in either direction, is neither done nor
-    undone: it is not known which side takes writes, and a mover settles it. `changing`: a command
-    of a step is at work on the move, perhaps of one that was killed.
+    runs            a mover is at work, or may stand aside for the command that has the turn
+    owner           whose the tables are, control or candidate
+    follows         all rows were copied, and changes are carried over
+    oldest_s        the age of the oldest of `waiting` changes
+    problems        what a person must settle
+    unanswered      why not all was looked at now, which may pass by itself
+    retired         its end was begun, and nothing leads back
+    retiring        a command that ends it is at work
+    cut_over_begun  one, in either direction, is neither done nor undone: it is not known which side
+                    takes writes, and a mover settles it
+    changing        a command of a step is at work on it, perhaps of one that was killed
+    ended           why the last mover ended; None where it was killed
     """
 
     begun: bool
@@ -61,6 +66,13 @@ class MoveState:
     retiring: bool = False
     cut_over_begun: bool = False
     changing: bool = False
+    ended: str | None = None
+
+    @property
+    def alone(self) -> str | None:
+        """That nobody carries the data over, and why; None while a mover is at work."""
+        why = self.ended or "it was killed"
+        return None if self.runs else f"nobody carries the data over; of the last run: {why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +167,7 @@ class MoveCommands:
         tables, waiting = told["tables"], told["waiting"] or {}
         return MoveState(
             begun=told["begun_at"] is not None,
-            runs=told["running"] is not None,
+            runs=told["turn"] is not None or "(start, " in (told["running"] or ""),
             owner=told["owner"],
             follows=told["caught_up_at"] is not None,
             rows=sum(table["rows"] for table in tables),
@@ -168,6 +180,7 @@ class MoveCommands:
             retiring=any("(retire, " in (told[at] or "") for at in ("running", "turn")),
             cut_over_begun=told["cut_over_begun"],
             changing=changing,
+            ended=told["ended"],
         )
 
     def verify(self) -> Verified:

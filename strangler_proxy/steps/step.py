@@ -98,7 +98,10 @@ class Trial(Protocol):
     """One attempt of a gate to prove itself."""
 
     def look(self) -> Evidence:
-        """Observe once more, and judge everything observed in this trial."""
+        """Observe once more, and judge everything observed in this trial.
+
+        Raises StandsStill where waiting would mend nothing, and going back would spoil too much.
+        """
 
 
 class Gate(Protocol):

@@ -1,9 +1,10 @@
 """What the data itself proves: everything is copied and followed, and both sides are alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from strangler_proxy.steps.moves import DataMove, MoveFailed, MoveState, Verified
-from strangler_proxy.steps.step import Evidence, Pace, Verdict
+from strangler_proxy.steps.step import Evidence, Pace, StandsStill, Verdict
 
 
 def judge_copy(state: MoveState, most_s: float) -> Evidence:
@@ -13,6 +14,8 @@ def judge_copy(state: MoveState, most_s: float) -> Evidence:
         return Evidence(Verdict.FAILED, "; ".join(state.problems), numbers)
     if state.unanswered:
         return Evidence(Verdict.INCONCLUSIVE, "; ".join(state.unanswered), numbers)
+    if state.alone:
+        return Evidence(Verdict.INCONCLUSIVE, state.alone, numbers)
     if not state.follows:
         of = f" of about {state.estimated:,}" if state.estimated else ""
         return Evidence(Verdict.INCONCLUSIVE, f"{state.rows:,}{of} rows copied", numbers)
@@ -37,12 +40,18 @@ def judge_rows(verified: Verified) -> Evidence:
 
 @dataclass(frozen=True)
 class Copied:
-    """Passes once the mover has copied all rows and is at most `most_s` seconds behind."""
+    """Passes once the mover has copied all rows and is at most `most_s` seconds behind.
+
+    The step stops where it stands when no mover was at work for `gone_s`, which is longer than who
+    supervises it takes to start it again. `log` is where it says why it ended.
+    """
 
     move: DataMove
     patience_s: float
     most_s: float = 2.0
     interval_s: float = 0.5
+    gone_s: float = 30.0
+    log: Path | None = None
     name: str = "copied"
 
     @property
@@ -51,20 +60,41 @@ class Copied:
         return f"all rows are copied, and no change waits longer than {self.most_s:g} s"
 
     def begin(self, pace: Pace) -> "_Watching":
-        """The state tells all by itself."""
-        return _Watching(self)
+        """The state tells all by itself, but for how long nobody is at work."""
+        return _Watching(self, pace)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Watching:
     gate: Copied
+    pace: Pace
+    _gone_at: float | None = field(default=None, init=False)
 
     def look(self) -> Evidence:
-        """Ask for the state."""
+        """Ask for the state. Raises StandsStill once the mover has been gone for long."""
         try:
-            return judge_copy(self.gate.move.state(), self.gate.most_s)
+            state = self.gate.move.state()
         except MoveFailed as fault:
             return Evidence(Verdict.INCONCLUSIVE, str(fault))
+        evidence = judge_copy(state, self.gate.most_s)
+        if evidence.verdict is Verdict.INCONCLUSIVE and self._gone_s(state) >= self.gate.gone_s:
+            raise StandsStill(self._told(state))
+        return evidence
+
+    def _gone_s(self, state: MoveState) -> float:
+        now = self.pace.now()
+        if not state.alone:
+            self._gone_at = None
+        elif self._gone_at is None:
+            self._gone_at = now
+        return 0.0 if self._gone_at is None else now - self._gone_at
+
+    def _told(self, state: MoveState) -> str:
+        log = f" Its log: {self.gate.log}." if self.gate.log else ""
+        return (
+            f"{self.gate.move.name}: {state.alone}.{log} Once that is mended, the same command "
+            "starts it again, and it goes on from where it was"
+        )
 
 
 @dataclass(frozen=True)

@@ -128,3 +128,22 @@ def test_an_undo_sees_the_retirement_that_a_killed_step_has_left(folder: Path) -
     with pytest.raises(NoWayBack):
         RetireMove(move_of(folder)).undo({}, Releasing(folder))
     assert calls(folder) == ["retire notes"]
+
+
+AT_WORK = "pid 7 on edge-1 ({}, since 2026-01-01T00:00:00.000Z)"
+HELD = [
+    ("start", None, True),
+    ("verify --repair", "verify --repair", True),  # which a mover stands aside for
+    ("remove", None, False),
+    (None, None, False),
+]
+
+
+@pytest.mark.parametrize(("running", "turn", "runs"), HELD)
+def test_a_mover_is_at_work_only_if_what_is_at_work_is_one_or_has_it_stand_aside(
+    folder: Path, running: str | None, turn: str | None, runs: bool
+) -> None:
+    told = [command and AT_WORK.format(command) for command in (running, turn)]
+    stands(folder, running=told[0], turn=told[1], ended="no room")
+    state = move_of(folder).state()
+    assert (state.runs, state.ended) == (runs, "no room")

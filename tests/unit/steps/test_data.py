@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -281,6 +282,7 @@ COPIES = [
     (replace(FOLLOWS, waiting=7, oldest_s=9.0), Verdict.INCONCLUSIVE, "the oldest for 9.0 s"),
     (replace(FOLLOWS, problems=("no trigger",)), Verdict.FAILED, "no trigger"),
     (replace(FOLLOWS, follows=False, unanswered=("it is away",)), Verdict.INCONCLUSIVE, "is away"),
+    (replace(FOLLOWS, runs=False, ended="no room"), Verdict.INCONCLUSIVE, "last run: no room"),
     (replace(FOLLOWS, unanswered=("away",), problems=("no key",)), Verdict.FAILED, "no key"),
 ]
 
@@ -290,6 +292,26 @@ def test_a_copy_is_judged_by_its_state(state: MoveState, verdict: Verdict, told:
     evidence = judge_copy(state, 2.0)
     assert evidence.verdict == verdict
     assert told in evidence.text
+
+
+def test_a_mover_that_does_not_come_back_stops_the_step_where_it_stands() -> None:
+    pace, move = FakePace(), FakeMove(replace(FOLLOWS, runs=False))
+    trial = Copied(move, 86400.0, gone_s=30.0, log=Path("run/mover.log")).begin(pace)
+    assert "it was killed" in trial.look().text
+    pace.wait(29)
+    assert trial.look().verdict == Verdict.INCONCLUSIVE
+    pace.wait(1)
+    with pytest.raises(StandsStill, match=r"notes: nobody .* was killed\. Its log: run/mover\.log"):
+        trial.look()
+
+
+def test_a_mover_that_is_started_again_in_time_is_not_missed() -> None:
+    pace, move = FakePace(), FakeMove()
+    trial = Copied(move, 86400.0, gone_s=30.0).begin(pace)
+    for runs in (False, True, False):
+        move.now = replace(FOLLOWS, follows=False, runs=runs)
+        assert trial.look().verdict == Verdict.INCONCLUSIVE
+        pace.wait(29)
 
 
 ROWS = [

@@ -4,7 +4,7 @@ A message leaves the queue when its handler is done and that is noted, never bef
 raises decides: `NotNowError`, and the same event is tried until it works, with everything behind
 it waiting; `NeverError`, and it goes to the dead letters; anything else, and it goes to be tried
 again after the subscription's growing delays, and to the dead letters after the last. A message
-that is no event goes there at once.
+that is no event goes there at once. Where they are full it comes again after the longest delay.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from extracted.chassis.events.port import (
     BrokerUnavailableError,
     Consumer,
     Delivery,
+    QueueFullError,
     Subscription,
 )
 from extracted.chassis.tracing import read_trace_id
@@ -175,7 +176,22 @@ class _Worker:
             *(delivery.message.topic, self._subscription.queue, reason[:MAX_REASON_CHARS]),
             extra={"fields": told},
         )
-        self._consumer.bury(delivery, reason)
+        try:
+            self._consumer.bury(delivery, reason)
+        except QueueFullError as error:
+            self._put_off(delivery, error, told)
+
+    def _put_off(self, delivery: Delivery, error: QueueFullError, told: dict[str, Any]) -> None:
+        """What cannot be buried must not hold up the others, nor get lost."""
+        delay_s = max(self._subscription.delays_s, default=None)
+        if delay_s is None:
+            raise error
+        log.error(
+            "%s has no place among the dead letters of %s, and comes again in %g s: %s",
+            *(delivery.message.topic, self._subscription.queue, delay_s, error),
+            extra={"fields": told},
+        )
+        self._consumer.retry(delivery, delay_s)
 
 
 def _told(event: Event[Payload]) -> dict[str, Any]:

@@ -27,6 +27,10 @@ class BrokerUnavailableError(Exception):
     """The broker cannot be reached or does not take this now; it may have been done in part."""
 
 
+class QueueFullError(BrokerUnavailableError):
+    """There is no room in a queue."""
+
+
 class UnroutedError(Exception):
     """No queue takes this topic, and the message is one that somebody must get."""
 
@@ -124,7 +128,7 @@ class Consumer(Protocol):
         ...
 
     def bury(self, delivery: Delivery, reason: str) -> None:
-        """Put it among the dead letters."""
+        """Put it among the dead letters. QueueFullError: it is still in hand."""
         ...
 
     def wait(self, delivery: Delivery, seconds: float) -> None:

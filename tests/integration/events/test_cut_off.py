@@ -16,7 +16,7 @@ import pytest
 from extracted.chassis.events.consuming import consume
 from extracted.chassis.events.envelope import Event
 from extracted.chassis.events.payloads import UserRenamed
-from extracted.chassis.events.port import DELIVERY_LIMIT, BrokerUnavailableError
+from extracted.chassis.events.port import DELIVERY_LIMIT, BrokerUnavailableError, QueueFullError
 from extracted.chassis.events.processed import Processed
 from extracted.chassis.events.rabbitmq.address import Address
 from extracted.chassis.events.rabbitmq.pipeline import Pipeline
@@ -128,6 +128,37 @@ def test_a_full_queue_refuses_its_own_messages_and_no_others(place: Place) -> No
         assert "a queue that takes it is full" in str(outcomes[2])
         assert publisher.publish_all([message(5, "e")]) == [None]
     assert sorted(taken(consumer, 3)) == ["id-3", "id-4", "id-5"]
+
+
+def test_full_dead_letters_hold_up_no_others(place: Place) -> None:
+    consumer = place.consumer()
+    assert empty(consumer)
+    with narrow_dead_letters(place):
+        publisher = place.publisher()
+        for number in range(3):
+            publish(publisher, message(number, key=str(number)))
+        consumer.bury(received(consumer), "no")
+        refused = received(consumer)
+        with pytest.raises(QueueFullError):
+            consumer.bury(refused, "no")
+        consumer.retry(refused, MAIL.delays_s[-1])
+        assert taken(consumer, 2) == ["id-2", "id-1"]
+
+
+@contextmanager
+def narrow_dead_letters(place: Place) -> Iterator[None]:
+    """Room for one dead letter of the queue `mail`, which has to be there."""
+    parts = urlsplit(place.url)
+    dead = f"{parts.query.removeprefix('namespace=')}.mail.dead"
+    connection = pika.BlockingConnection(pika.URLParameters(urlunsplit(parts._replace(query=""))))
+    channel = connection.channel()
+    channel.queue_delete(dead)
+    arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    channel.queue_declare(dead, durable=True, arguments=arguments)
+    try:
+        yield
+    finally:
+        connection.close()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 
 from extracted.chassis.events.embedded import EmbeddedBroker
 from extracted.chassis.events.embedded.consumer import EmbeddedConsumer
-from extracted.chassis.events.port import BrokerUnavailableError
+from extracted.chassis.events.port import DELIVERY_LIMIT, BrokerUnavailableError, QueueFullError
 from scripts.processes import ROOT
 from tests.integration.events.conftest import DELAYS_S, MAIL, message
 from tests.publishing import publish
@@ -112,9 +112,39 @@ def test_full_dead_letters_keep_the_message_in_the_queue(desk: Desk) -> None:
     publish(desk.publisher, message(3))
     third = desk.consumer.receive(0)
     assert third is not None
-    with pytest.raises(BrokerUnavailableError, match="2 dead letters of the queue mail"):
+    with pytest.raises(QueueFullError, match="2 dead letters of the queue mail"):
         desk.consumer.bury(third, "no")
     desk.consumer.close()
+    again = desk.consumer.receive(0)
+    assert again is not None
+    assert again.message.id == "id-3"
+    desk.consumer.retry(again, DELAYS_S[-1])
+    publish(desk.publisher, message(4, key="another"))
+    fourth = desk.consumer.receive(0)
+    assert fourth is not None
+    assert fourth.message.id == "id-4"
+
+
+def test_what_kills_its_consumer_holds_up_no_others_when_the_dead_letters_are_full(
+    desk: Desk,
+) -> None:
+    for number in range(2):
+        publish(desk.publisher, message(number))
+        delivery = desk.consumer.receive(0)
+        assert delivery is not None
+        desk.consumer.bury(delivery, "no")
+    publish(desk.publisher, message(3))
+    publish(desk.publisher, message(4, key="another"))
+    for _ in range(DELIVERY_LIMIT + 1):
+        killing = desk.consumer.receive(0)
+        assert killing is not None
+        assert killing.message.id == "id-3"
+        desk.clock.now += 31
+    assert desk.consumer.receive(0) is None
+    other = desk.consumer.receive(0)
+    assert other is not None
+    assert other.message.id == "id-4"
+    desk.clock.now += DELAYS_S[-1] + 0.01
     again = desk.consumer.receive(0)
     assert again is not None
     assert again.message.id == "id-3"

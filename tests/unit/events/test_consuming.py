@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from extracted.chassis.events.consuming import NeverError, NotNowError, consume
 from extracted.chassis.events.envelope import Event, happened
 from extracted.chassis.events.payloads import Person, UserRegistered, UserRenamed
@@ -16,6 +18,7 @@ from extracted.chassis.events.port import (
     Delivery,
     Message,
     Publisher,
+    QueueFullError,
     Subscription,
 )
 
@@ -33,6 +36,7 @@ class DiaryConsumer:
     stop: threading.Event
     messages: deque[Delivery | Exception]
     diary: list[Any] = field(default_factory=list)
+    full: QueueFullError | None = None
 
     def receive(self, timeout_s: float) -> Delivery | None:
         if not self.messages:
@@ -50,6 +54,8 @@ class DiaryConsumer:
         self.diary.append(("retry", delay_s))
 
     def bury(self, delivery: Delivery, reason: str) -> None:
+        if self.full is not None:
+            raise self.full
         self.diary.append(("bury", reason))
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
@@ -147,6 +153,19 @@ def test_what_no_further_try_would_help_is_buried_at_once() -> None:
         raise NeverError("550 no such user")
 
     assert Desk(renamed("Mina")).handle(refuses) == [("bury", "550 no such user"), "close"]
+
+
+def test_without_room_among_the_dead_letters_it_comes_again_and_the_next_is_handled(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuses(event: Event[UserRenamed]) -> None:
+        if event.payload.name == "first":
+            raise NeverError("550 no such user")
+
+    desk = Desk(renamed("first"), renamed("second"))
+    desk.consumer.full = QueueFullError("5 dead letters are waiting for a person")
+    assert desk.handle(refuses) == [("retry", 30.0), "noted", "done", "close"]
+    assert "comes again in 30 s: 5 dead letters are waiting for a person" in caplog.text
 
 
 def test_while_what_the_handler_needs_is_away_the_message_is_kept_and_the_next_waits() -> None:

@@ -13,6 +13,7 @@ from extracted.chassis.events.port import (
     MAX_REASON_CHARS,
     BrokerUnavailableError,
     Delivery,
+    QueueFullError,
     Subscription,
 )
 
@@ -130,10 +131,18 @@ class EmbeddedConsumer:
                 return None  # another consumer was faster
         delivery = Delivery(message(row), row["failures"], row["place"])
         if row["deliveries"] > DELIVERY_LIMIT:
-            times = row["deliveries"]
-            self.bury(delivery, f"Its consumer ended {times} times while it had this in hand.")
+            self._put_aside(delivery, row["deliveries"])
             return None
         return delivery
+
+    def _put_aside(self, delivery: Delivery, times: int) -> None:
+        try:
+            self.bury(delivery, f"Its consumer ended {times} times while it had this in hand.")
+        except QueueFullError:
+            delay_s = max(self._subscription.delays_s, default=None)
+            if delay_s is None:
+                raise
+            self.retry(delivery, delay_s)
 
     def _declare(self) -> None:
         queue = self._subscription.queue
@@ -156,7 +165,7 @@ class EmbeddedConsumer:
             "SELECT count(*) FROM dead WHERE queue = ?", (queue,)
         ).fetchone()
         if dead >= self._max_dead:
-            raise BrokerUnavailableError(
+            raise QueueFullError(
                 f"{dead} dead letters of the queue {queue} are waiting for a person, and there is"
                 " no room for more: replay or discard them."
             )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from extracted.chassis.events.port import BrokerUnavailableError, Message
+from extracted.chassis.events.port import BrokerUnavailableError, Message, QueueFullError
 
 BUSY_S = 10.0
 VERSION = 1
@@ -155,9 +155,9 @@ def message(row: sqlite3.Row) -> Message:
 
 
 def room(connection: sqlite3.Connection, queue: str, most: int) -> None:
-    """Raise BrokerUnavailableError when the queue is full."""
+    """Raise QueueFullError when the queue is full."""
     found = connection.execute("SELECT waiting FROM queue WHERE name = ?", (queue,)).fetchone()
     if found is not None and found["waiting"] >= most:
-        raise BrokerUnavailableError(
+        raise QueueFullError(
             f"The queue {queue} is full with {found['waiting']} messages: does its consumer run?"
         )

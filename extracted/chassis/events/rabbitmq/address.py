@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pika
 
-from extracted.chassis.events.port import BrokerUnavailableError
+from extracted.chassis.events.port import BrokerUnavailableError, QueueFullError
 
 CONNECT_S = 5.0
 # While the broker takes nothing: its memory or disk alarm.
@@ -38,9 +38,9 @@ class Address:
         """There is no connection any longer."""
         return BrokerUnavailableError(f"The connection to RabbitMQ at {self._where} was lost.")
 
-    def refuses(self) -> BrokerUnavailableError:
+    def refuses(self) -> QueueFullError:
         """It has answered a message with a nack."""
-        return BrokerUnavailableError(
+        return QueueFullError(
             f"RabbitMQ at {self._where} refuses a message: a queue that takes it is full. Does its"
             " consumer run?"
         )

@@ -267,7 +267,7 @@ def _verified(told: Mapping[str, Any]) -> Verified:
         told["differ"],
         told["explained_by_waiting_changes"],
         tuple(shown),
-        len(found) == told["differ"] and all(each["what"] == EXTRA for each in found),
+        len(found) == told["differ"] and {each["what"] for each in found} == {EXTRA},
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from scripts.processes import ROOT
 from strangler_proxy.steps.moves import MoveBusy, MoveCommands
 from strangler_proxy.steps.pace import RealPace
-from strangler_proxy.steps.parts import HandOver, RetireMove
+from strangler_proxy.steps.parts import ClearLeftovers, HandOver, RetireMove
 from strangler_proxy.steps.step import NoWayBack
 from tests.wire_tools.proxy import until
 
@@ -34,7 +34,7 @@ if command != "status":
     while (here / f"{command} held").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     with (here / "calls").open("a") as calls:
-        print(*sys.argv[2:4], file=calls)
+        print(*sys.argv[2:4], *({"--repair"} & set(sys.argv)), file=calls)
     if command in ("cutover", "rollback"):
         status["owner"] = {"cutover": "candidate", "rollback": "control"}[command]
     if command == "retire":
@@ -147,3 +147,19 @@ def test_a_mover_is_at_work_only_if_what_is_at_work_is_one_or_has_it_stand_aside
     stands(folder, running=told[0], turn=told[1], ended="no room")
     state = move_of(folder).state()
     assert (state.runs, state.ended) == (runs, "no room")
+
+
+def compared(folder: Path, *whats: str, more: int = 0) -> None:
+    found = [{"table": "notes", "key": ["7"], "what": what} for what in whats]
+    told = {"rows": 5, "differ": len(found) + more, "explained_by_waiting_changes": 0}
+    (folder / "verify.json").write_text(json.dumps({**told, "differences": found}))
+
+
+def test_rows_are_put_right_only_where_all_that_differ_are_left_over(folder: Path) -> None:
+    for found, more in ((), 0), (("extra", "missing"), 0), (("extra",), 1):
+        compared(folder, *found, more=more)
+        ClearLeftovers(move_of(folder)).execute({}, RealPace())
+    assert calls(folder) == ["verify notes"] * 3
+    compared(folder, "extra", "extra")
+    ClearLeftovers(move_of(folder)).execute({}, RealPace())
+    assert calls(folder) == ["verify notes"] * 4 + ["verify notes --repair"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import timedelta
+from pathlib import Path
 
 from flask import Flask
 
-from extracted.auth import routes
+from extracted.auth import keyfolder, routes
 from extracted.auth.counting import Counts
 from extracted.auth.issuing import Issuer
-from extracted.auth.keyfolder import KeyFolder
+from extracted.auth.keyfolder import KeyFolder, KeyFolderError
 from extracted.auth.keyring import Lives
 from extracted.auth.models import OUTBOX
 from extracted.auth.passwords import Passwords
@@ -26,10 +28,20 @@ from extracted.chassis.outbox_store import SqlOutbox
 from extracted.chassis.relaying import Relay
 from extracted.chassis.tokens import TokenVerifier
 
+log = logging.getLogger(__name__)
+
 
 def check(settings: Settings) -> None:
     """See that there is a key to sign with. Raises KeyFolderError, which says how to make one."""
     KeyFolder(settings.signing_keys)
+
+
+def _note(folder: Path, lives: Lives) -> None:
+    """Have `keys rotate` know how long keys are needed, whatever it is told itself."""
+    try:
+        keyfolder.note(folder, lives)
+    except (OSError, KeyFolderError) as error:
+        log.warning("`keys rotate` has to be given TOKEN_TTL_S and SIGNING_DELAY_S: %s", error)
 
 
 def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flask:
@@ -48,6 +60,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     lives = Lives(
         timedelta(seconds=settings.signing_delay_s), timedelta(seconds=settings.token_ttl_s)
     )
+    _note(settings.signing_keys, lives)
     issuer = Issuer(KeyFolder(settings.signing_keys), lives, clock)
     database = Database(settings.database_url)
     relay = Relay(SqlOutbox(database.engine, OUTBOX), open_broker(settings.broker_url).publisher())

@@ -1,7 +1,8 @@
 """Signing keys on disk: a folder of private keys, each a PEM file that is named for its key.
 
 The name tells when the key was made: `20261128T093000.000Z-3f9a1c02.pem`. Each is written whole and
-for its owner alone, so that a folder which is being added to can be read at any moment.
+for its owner alone, so that a folder which is being added to can be read at any moment. Beside
+them, `kept-s` has for how many seconds a key is needed after the next one was made, at the longest.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,12 +22,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from extracted.auth.keyring import SigningKey
+from extracted.auth.keyring import USUAL, Lives, SigningKey
 from extracted.chassis.private_file import write_private
 
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"(\d{8}T\d{6}\.\d{3}Z)-[A-Za-z0-9_-]{1,40}")
+KEPT = "kept-s"
 MOMENT = "%Y%m%dT%H%M%S.%fZ"
 
 
@@ -87,6 +90,31 @@ def make(folder: Path, now: datetime) -> SigningKey:
 def remove(folder: Path, key: SigningKey) -> None:
     """Take the key away; also when somebody else did so just now."""
     (folder / f"{key.kid}.pem").unlink(missing_ok=True)
+
+
+def note(folder: Path, lives: Lives) -> None:
+    """Note these lives, if none so long are noted. Raises OSError, and KeyFolderError."""
+    kept_s = _seconds(lives)
+    if kept_s > max(_noted_s(folder), _seconds(USUAL)):
+        write_private(folder / KEPT, f"{kept_s}\n")
+
+
+def longest(folder: Path, lives: Lives) -> Lives:
+    """These lives, with tokens that live as long as any noted. Raises KeyFolderError."""
+    return replace(lives, ttl=max(lives.ttl, timedelta(seconds=_noted_s(folder)) - lives.delay))
+
+
+def _seconds(lives: Lives) -> int:
+    return int((lives.delay + lives.ttl).total_seconds())
+
+
+def _noted_s(folder: Path) -> int:
+    try:
+        return int((folder / KEPT).read_text(encoding="ascii"))
+    except (FileNotFoundError, NotADirectoryError):  # the latter: a single key's file
+        return 0
+    except (OSError, ValueError) as error:
+        raise KeyFolderError(f"{folder / KEPT} does not say a number of seconds") from error
 
 
 def _files(path: Path) -> list[Path]:

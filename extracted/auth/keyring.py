@@ -44,6 +44,10 @@ class Lives:
     ttl: timedelta
 
 
+# What the service and its command take where nothing else is set.
+USUAL = Lives(timedelta(seconds=120), timedelta(days=1))
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A key, from when it signs, and until when it is published if another follows it."""

@@ -46,10 +46,12 @@ def new(folder: Folder) -> None:
 def rotate(folder: Folder, ttl_s: Ttl = 86400, delay_s: Delay = 120) -> None:
     """Add a key, which signs when everybody has fetched it, and remove those that are over.
 
-    Running services take it up by themselves.
+    Running services take it up by themselves. A key stays as long as the longest-lived tokens
+    that a service, or this command, was ever told of here.
     """
     lives = _lives(ttl_s, delay_s)
     _loaded(folder, lives)
+    _noted(folder, lives)
     kid = _made(folder)
     typer.echo(f"Made {kid}, which signs in {delay_s} s.")
     for standing in _loaded(folder, lives):
@@ -100,18 +102,29 @@ def _lives(ttl_s: int, delay_s: int) -> Lives:
 
 def _loaded(folder: Path, lives: Lives) -> list[Standing]:
     try:
-        return standings(keyfolder.load(folder), lives)
+        return standings(keyfolder.load(folder), keyfolder.longest(folder, lives))
     except KeyFolderError as error:
         typer.echo(f"keys: {error}", err=True)
         raise typer.Exit(1) from error
+
+
+def _noted(folder: Path, lives: Lives) -> None:
+    try:
+        keyfolder.note(folder, lives)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
 
 
 def _made(folder: Path) -> str:
     try:
         return keyfolder.make(folder, utc_now()).kid
     except OSError as error:
-        typer.echo(f"keys: {folder} cannot be written: {error.strerror}", err=True)
-        raise typer.Exit(1) from error
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> typer.Exit:
+    typer.echo(f"keys: {folder} cannot be written: {error.strerror}", err=True)
+    return typer.Exit(1)
 
 
 if __name__ == "__main__":

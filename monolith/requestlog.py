@@ -12,6 +12,9 @@ from flask import Flask, Response, g, has_request_context, request
 log = logging.getLogger("monolith.access")
 
 ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+# What would end a line or steer a terminal; a path may have it, as %0A.
+CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+ESCAPED = {code: f"\\u{code:04x}" for code in CONTROLS}
 
 
 class WithRequestId(logging.Filter):
@@ -23,13 +26,22 @@ class WithRequestId(logging.Filter):
         return True
 
 
+class OneLine(logging.Formatter):
+    """Writes each record as one line, whatever is in it; a traceback stands below in lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        """The line, without what would begin another."""
+        return super().formatMessage(record).translate(ESCAPED)
+
+
 def configure_logging() -> None:
     """Log to standard error, one line a record; does nothing where logging is already set up."""
     handler = logging.StreamHandler()
     handler.addFilter(WithRequestId())
     line = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
     logging.getLogger("stripe").setLevel(logging.WARNING)
-    logging.basicConfig(level=logging.INFO, format=line, handlers=[handler])
+    handler.setFormatter(OneLine(line))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def init_app(app: Flask) -> None:

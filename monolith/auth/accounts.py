@@ -23,13 +23,15 @@ def register(
         session.commit()
     except IntegrityError:
         session.rollback()
+        if _of_email(session, email) is None:
+            raise  # tables that are shut, for instance, are no fault of the client's
         raise ApiError(409, "email_taken", "There is an account with this address.") from None
     return user
 
 
 def log_in(session: Session, passwords: Passwords, *, email: str, password: str) -> User:
     """The user with this address and password. Raises ApiError 401, the same for either fault."""
-    user = session.scalars(select(User).where(User.email == email)).one_or_none()
+    user = _of_email(session, email)
     session.commit()  # bcrypt is slow on purpose: hold no connection meanwhile
     matched = passwords.match(password, user.password_hash if user else None)
     if user is None or not matched:
@@ -59,3 +61,7 @@ def rename(session: Session, user_id: int, name: str) -> User:
     user.name = name
     session.commit()
     return user
+
+
+def _of_email(session: Session, email: str) -> User | None:
+    return session.scalars(select(User).where(User.email == email)).one_or_none()

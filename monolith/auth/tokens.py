@@ -17,6 +17,8 @@ from monolith.errors import ApiError
 from monolith.models import User
 
 KEY_PAIR_ALGORITHMS = ("EdDSA", "RS256")
+# When it was made is not compared: the signer's clock may be a little ahead of this one.
+OPTIONS: jwt.types.Options = {"require": ["sub", "exp"], "verify_iat": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,7 @@ class Tokens:
         if self._elsewhere is not None and _has_key_pair(token):
             return Caller(self._elsewhere.user_id(token), token)
         try:
-            claims = jwt.decode(
-                token, self._secret, algorithms=["HS256"], options={"require": ["sub", "exp"]}
-            )
+            claims = jwt.decode(token, self._secret, algorithms=["HS256"], options=OPTIONS)
             return Caller(int(claims["sub"]), token)
         except jwt.ExpiredSignatureError:
             raise unauthorized("The token has expired; log in again.") from None

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -108,15 +108,13 @@ class Payments:
             session.commit()
         except IntegrityError:
             session.rollback()
+            if session.scalar(select(Payment.id).where(*_this(order))) is None:
+                raise  # tables that are shut, for instance, are no repeat
             return None
         return payment
 
     def _recorded(self, session: Session, order: Order) -> Payment:
-        payment = session.scalars(
-            select(Payment).where(
-                Payment.user_id == order.user_id, Payment.idempotency_key == order.key
-            )
-        ).one()
+        payment = session.scalars(select(Payment).where(*_this(order))).one()
         session.commit()
         if payment.fingerprint != order.fingerprint:
             message = "This Idempotency-Key was used for another payment; take a new key."
@@ -188,6 +186,10 @@ class Payments:
             "The payment could not be completed; repeat it with the same Idempotency-Key.",
             headers={"Retry-After": "2"},
         ) from error
+
+
+def _this(order: Order) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return Payment.user_id == order.user_id, Payment.idempotency_key == order.key
 
 
 def _again(payment: Payment) -> Paid:

@@ -89,5 +89,7 @@ def comment(session: Session, clock: Clock, *, post_id: int, author_id: int, bod
         session.commit()
     except IntegrityError:
         session.rollback()
+        if session.scalar(select(Post.id).where(Post.id == post_id)) is not None:
+            raise  # tables that are shut, for instance, are no fault of the client's
         raise not_found("post") from None
     return written

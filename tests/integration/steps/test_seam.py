@@ -68,6 +68,14 @@ def test_an_application_that_is_down_does_not_stop_the_undo(application):
     assert json.loads(application.file.read_text()) == {}
 
 
+def test_an_application_that_is_silent_once_is_no_less_waited_for(application):
+    said = iter([None, *["remote"] * 50])
+    part = SwitchSeam("image", "remote", application.file, lambda: next(said), within_s=0.2)
+    application.file.write_text('{"image": "remote"}')
+    with pytest.raises(PartFailed, match="application reports 'remote'"):
+        part.undo({"before": None}, RealPace())
+
+
 @pytest.mark.parametrize("content", ["{", "[]"])
 def test_a_seams_file_that_is_not_an_object_is_refused_and_left_alone(application, content):
     application.file.write_text(content)

@@ -1,10 +1,20 @@
-"""The steps' own requests: health, the seam's report, samples for comparison. All bounded."""
+"""The steps' own requests: health, the seam's report, samples for comparison. All bounded.
+
+Each address gets so much time to be connected to, and then the whole exchange gets as much, however
+slowly its bytes come.
+"""
 
 import json
-from collections.abc import Callable
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from threading import Event, Timer
 from typing import Any
+from urllib.parse import urlsplit
 
-import requests
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, requote_uri
 
 from strangler_proxy.compare import Answer
 from strangler_proxy.steps.gates.answers import Sample
@@ -17,23 +27,65 @@ MAX_BODY_BYTES = 64 * 2**20
 def ask(origin: str, sample: Sample, timeout_s: float = TIMEOUT_S) -> Answer:
     """Send one safe request as it stands, follow no redirect, decode no coding.
 
-    Raises Unobservable if no whole answer of at most MAX_BODY_BYTES comes back.
+    Raises Unobservable if no whole answer of at most MAX_BODY_BYTES comes back in time. Cannot see
+    that a head was cut off, or a body that only the end of its connection ends.
     """
     url = origin.rstrip("/") + sample.target
     try:
-        with requests.Session() as session:
-            session.trust_env = False  # a proxy set in the environment must not come in between
-            session.headers["Accept-Encoding"] = "identity"
-            with session.request(
-                sample.method, url, timeout=timeout_s, allow_redirects=False, stream=True
-            ) as got:
-                body = got.raw.read(MAX_BODY_BYTES + 1, decode_content=False)
-                headers = tuple(got.raw.headers.items())
-                if len(body) > MAX_BODY_BYTES:
-                    raise Unobservable(f"{url} answers more than {MAX_BODY_BYTES} bytes")
-                return Answer(got.status_code, headers, body)
-    except (requests.RequestException, OSError) as fault:
-        raise Unobservable(f"{url} does not answer: {_reason(fault)}") from fault
+        with (
+            closing(_connected(origin, timeout_s)) as connection,
+            _cut_after(timeout_s, connection.sock),
+        ):
+            return _answer(connection, sample.method, url)
+    except (OSError, HTTPException, ValueError) as fault:
+        raise Unobservable(f"{url} does not answer: {fault}") from fault
+
+
+def _connected(origin: str, timeout_s: float) -> HTTPConnection:
+    """A connection, past any proxy that the environment names."""
+    at = urlsplit(origin)
+    connection = HTTPConnection(at.hostname or "", at.port, timeout=timeout_s)
+    if at.scheme == "https":
+        trusted = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+        connection = HTTPSConnection(at.hostname or "", at.port, timeout=timeout_s, context=trusted)
+    connection.connect()
+    return connection
+
+
+@contextmanager
+def _cut_after(timeout_s: float, connected: socket.socket) -> Iterator[None]:
+    """Cut the connection when the time is over: a peer that drips would never be late by itself."""
+    late = Event()
+
+    def cut() -> None:
+        late.set()
+        with suppress(OSError):
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)  # TLS has no say
+
+    timer = Timer(timeout_s, cut)
+    timer.start()
+    try:
+        yield
+    except (OSError, HTTPException):
+        if not late.is_set():
+            raise
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise TimeoutError(f"no whole answer within {timeout_s:g} s")
+
+
+def _answer(connection: HTTPConnection, method: str, url: str) -> Answer:
+    at = urlsplit(requote_uri(url))
+    target = f"{at.path or '/'}?{at.query}" if at.query else at.path or "/"
+    connection.request(method, target, headers={"Accept": "*/*", "Connection": "close"})
+    got = connection.getresponse()
+    body = got.read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise Unobservable(f"{url} answers more than {MAX_BODY_BYTES} bytes")
+    if got.length:
+        raise ConnectionError(f"it broke off, {got.length} bytes before its end")
+    return Answer(got.status, tuple(got.getheaders()), body)
 
 
 def get_json(origin: str, target: str, timeout_s: float = TIMEOUT_S) -> Any:
@@ -62,10 +114,3 @@ def health_of(origin: str, target: str, service: str | None = None) -> Callable[
         return None
 
     return check
-
-
-def _reason(fault: BaseException) -> str:
-    """The innermost cause: what the operating system said, without the layers around it."""
-    while fault.__context__ is not None:
-        fault = fault.__context__
-    return str(fault)

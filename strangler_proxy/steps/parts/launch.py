@@ -1,16 +1,19 @@
 """Becomes a detached service: `python -P launch.py LOCK PID_FILE LOG -- COMMAND...`.
 
 The lock is taken before anything else and kept through exec, by the service and whatever it
-starts: while any of them lives, a second launch is refused with exit status 75. The pid file is
-written by the service-to-be itself, so that no kill of the step leaves a service without one.
+starts: while any of them lives, a second launch is refused with exit status 75. Who only asks
+whether it runs has the lock for an instant, which is waited for. The pid file is written by the
+service-to-be itself, so that no kill of the step leaves a service without one.
 Run as a file, with nothing imported but the standard library: it is over within milliseconds.
 """
 
 import fcntl
 import os
 import sys
+import time
 
 ALREADY_RUNNING = 75  # EX_TEMPFAIL of sysexits.h
+ASKED_S = 0.5  # who asks whether the service runs takes the lock for much less
 
 
 def start_time(pid: int) -> str | None:
@@ -32,9 +35,7 @@ def main(arguments: list[str]) -> int:
     if separator != "--" or not command:
         return 2
     lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _taken(lock):
         return ALREADY_RUNNING
     if os.fork():
         return 0
@@ -47,6 +48,19 @@ def main(arguments: list[str]) -> int:
     except OSError as fault:
         os.write(2, f"{command[0]} cannot be started: {fault.strerror}\n".encode())
         os._exit(127)
+
+
+def _taken(lock: int) -> bool:
+    until = time.monotonic() + ASKED_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.005)
+        else:
+            return True
 
 
 def _redirect(log_path: str) -> None:

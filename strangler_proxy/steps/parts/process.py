@@ -12,6 +12,12 @@ from pathlib import Path
 from strangler_proxy.steps.gates.health import Checkup
 from strangler_proxy.steps.pace import wait_until
 from strangler_proxy.steps.parts import launch
+from strangler_proxy.steps.parts.session import (
+    having_open,
+    leads_still,
+    signal_group,
+    signal_process,
+)
 from strangler_proxy.steps.step import Facts, Pace, PartFailed
 
 LAUNCH_WITHIN_S = 15.0
@@ -25,10 +31,11 @@ class StartProcess:
     `run_dir` gets NAME.pid, NAME.lock and NAME.log. `environment` is added to the step's own, of
     which the variables `withheld` are not passed on.
     `health` answers None when the service is well. Undo sends SIGTERM, and SIGKILL to the whole
-    session if it is still there after `stop_within_s`, which must be longer than the service takes
-    to finish the requests it has (gunicorn: `graceful_timeout`, 30 s by default). A service that
-    ran already when the part first came to it is left alone, and so is one that `stays`: others
-    may have come to need it. Without `health` it is well while it lives.
+    group if it is still there after `stop_within_s`, which must be longer than the service takes
+    to finish the requests it has (gunicorn: `graceful_timeout`, 30 s by default). What a service
+    that died has left behind is ended like it, by undo and before a new one is started. A service
+    that ran already when the part first came to it is left alone, and so is one that `stays`:
+    others may have come to need it. Without `health` it is well while it lives.
     """
 
     service: str
@@ -70,13 +77,14 @@ class StartProcess:
                 f"a {self.service} service answers already that this step did not start; "
                 "stop it, or say with --external that it is run elsewhere"
             )
-        return {"pid_file": str(self._path("pid")), "was_running": self._running()}
+        return {"pid_file": str(self._path("pid")), "was_running": self.pid() is not None}
 
     def execute(self, facts: Facts, pace: Pace) -> None:
         """Start it unless it runs already, and wait until it is well."""
         # Workers of a service that died hold on for a moment; a launcher may be about to write.
         wait_until(self._found_or_gone, LAUNCH_WITHIN_S, pace)
         if self.pid() is None:
+            self._end_orphans(pace)
             self._launch()
         wait_until(self._found_or_gone, LAUNCH_WITHIN_S, pace)
         well = self.pid() is not None and self._becomes_well(pace)
@@ -94,13 +102,11 @@ class StartProcess:
         # A launcher that was cut off from its step may be about to write the pid file.
         wait_until(self._found_or_gone, LAUNCH_WITHIN_S, pace)
         pid = self.pid()
-        if pid is not None:
-            _signal(pid, signal.SIGTERM)
-            gone = wait_until(lambda: not self._running(), self.stop_within_s, pace)
-            if not gone:
-                _signal_session(pid, signal.SIGKILL)
-        if not wait_until(lambda: not self._running(), LAUNCH_WITHIN_S, pace):
-            raise PartFailed(f"the {self.service} service (pid {pid}) does not end")
+        if pid is None:
+            self._end_orphans(pace)
+        else:
+            signal_process(pid, signal.SIGTERM)
+            self._see_it_end(pid, pace)
         self._path("pid").unlink(missing_ok=True)
 
     def holds(self, facts: Facts) -> bool:
@@ -109,11 +115,16 @@ class StartProcess:
 
     def pid(self) -> int | None:
         """The service's process, if the pid file names one that lives and is the same still."""
+        pid, started = self._noted()
+        return pid if pid is not None and launch.start_time(pid) == started else None
+
+    def _noted(self) -> tuple[int | None, str]:
+        """Which process the pid file names, alive or not, and when it was started."""
         try:
             pid, started = self._path("pid").read_text(encoding="ascii").split()
+            return int(pid), started
         except (OSError, ValueError):
-            return None
-        return int(pid) if launch.start_time(int(pid)) == started else None
+            return None, ""
 
     def _running(self) -> bool:
         """Whether the service, or its launcher, or anything it started holds the service's lock."""
@@ -127,6 +138,25 @@ class StartProcess:
             return False
         finally:
             os.close(lock)
+
+    def _end_orphans(self, pace: Pace) -> None:
+        """End what a service has left behind that died: it keeps the lock, and perhaps the port."""
+        leader = self._noted()[0]
+        if leader is not None and leads_still(leader, self._path("lock")):
+            signal_group(leader, signal.SIGTERM)
+        self._see_it_end(leader, pace)
+
+    def _see_it_end(self, leader: int | None, pace: Pace) -> None:
+        lock = self._path("lock")
+        gone = wait_until(lambda: not self._running(), self.stop_within_s, pace)
+        if not gone and leader is not None and (self.pid() or leads_still(leader, lock)):
+            signal_group(leader, signal.SIGKILL)
+        if not wait_until(lambda: not self._running(), LAUNCH_WITHIN_S, pace):
+            left = ", ".join(map(str, having_open(lock))) or "unknown"
+            raise PartFailed(
+                f"the {self.service} service does not end: pid {left} has {lock} still; "
+                "end that by hand, and run the same command again"
+            )
 
     def _launch(self) -> None:
         paths = [str(self._path(kind)) for kind in ("lock", "pid", "log")]
@@ -169,18 +199,3 @@ class StartProcess:
 
     def _path(self, kind: str) -> Path:
         return self.run_dir / f"{self.service}.{kind}"
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
-
-
-def _signal_session(pid: int, number: signal.Signals) -> None:
-    """Signal the process group: the launcher made the service the leader of its own."""
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        return

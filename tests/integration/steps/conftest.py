@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,23 @@ def port():
 @pytest.fixture
 def pace():
     return RealPace()
+
+
+class HurriedPace:
+    """Real time in which a bound of a minute is over after three seconds."""
+
+    HASTE = 20
+
+    def now(self):
+        return time.monotonic() * self.HASTE
+
+    def wait(self, seconds):
+        time.sleep(seconds / self.HASTE)
+
+
+@pytest.fixture
+def hurried():
+    return HurriedPace()
 
 
 @pytest.fixture

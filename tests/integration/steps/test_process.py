@@ -1,8 +1,13 @@
 """A service as a detached process: started once, found again, stopped for good."""
 
+import fcntl
 import os
 import signal
 import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +15,7 @@ import pytest
 from strangler_proxy.steps import PartFailed
 from strangler_proxy.steps.ledger import open_ledger
 from strangler_proxy.steps.pace import wait_until
+from strangler_proxy.steps.parts import launch
 from strangler_proxy.steps.parts.launch import start_time
 
 
@@ -135,3 +141,61 @@ def test_a_worker_without_an_address_is_well_while_it_lives_and_may_stay(part, p
     dying = type(worker)(**{**vars(worker), "command": ("false",)})
     with pytest.raises(PartFailed, match="ended"):
         dying.execute({}, pace)
+
+
+def crashed(part, pace, command):
+    """A service that has died and left a child; the child's pid."""
+    dead = part(command=("sh", "-c", f"{command} & echo $! > child; sleep 0.3"))
+    dead = type(dead)(**{**vars(dead), "health": None})
+    with suppress(PartFailed):
+        dead.execute({}, pace)
+    assert wait_until(lambda: dead.pid() is None, 200, pace)
+    return int((dead.cwd / "child").read_text())
+
+
+def test_what_a_crashed_service_left_behind_is_ended_by_the_undo(part, hurried):
+    child = crashed(part, hurried, "sleep 60")
+    part().stop(hurried)
+    assert start_time(child) is None
+
+
+def test_what_a_crashed_service_left_behind_is_ended_before_a_new_one_starts(part, hurried, pace):
+    child = crashed(part, hurried, "trap '' TERM; sleep 60")
+    small = part()
+    facts = small.prepare()
+    patient = type(small)(**{**vars(small), "healthy_within_s": 30.0 * hurried.HASTE})
+    patient.execute(facts, hurried)
+    assert start_time(child) is None
+    small.undo(facts, pace)  # it was not the new one that ran before
+    assert small.pid() is None
+
+
+def test_a_child_that_has_left_the_service_is_named_and_never_killed(part, hurried):
+    child = crashed(part, hurried, "exec setsid sleep 60")
+    try:
+        with pytest.raises(PartFailed, match=rf"pid {child} has .*small\.lock still; end that"):
+            part().stop(hurried)
+        assert start_time(child) is not None
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_whoever_asks_whether_it_runs_does_not_keep_it_from_being_started(part, pace):
+    small = part()
+    small.run_dir.mkdir()
+    asking = os.open(small.run_dir / "small.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    threading.Timer(0.2, os.close, [asking]).start()
+    launcher = [sys.executable, "-P", launch.__file__]
+    paths = [str(small.run_dir / f"small.{kind}") for kind in ("lock", "pid", "log")]
+    assert subprocess.run([*launcher, *paths, "--", *small.command], timeout=20).returncode == 0
+    assert wait_until(lambda: small.health() is None, 20, pace)
+
+
+def test_a_second_launch_is_refused_while_the_service_runs(part, pace):
+    small = part()
+    small.execute({}, pace)
+    launcher = [sys.executable, "-P", launch.__file__]
+    paths = [str(small.run_dir / f"small.{kind}") for kind in ("lock", "pid", "log")]
+    again = subprocess.run([*launcher, *paths, "--", "true"], timeout=20)
+    assert again.returncode == launch.ALREADY_RUNNING

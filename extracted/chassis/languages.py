@@ -12,5 +12,7 @@ def language(request: Request) -> str:
 
     By the first part of each tag, most wanted first: `ko-KR` asks for `ko` (RFC 4647, 3.4).
     """
-    wanted = (tag.partition("-")[0].lower() for tag in request.accept_languages.values())
+    accepted = request.accept_languages
+    # A quality of 0 says: not this one (RFC 9110, 12.4.2).
+    wanted = (tag.partition("-")[0].lower() for tag, quality in accepted if quality > 0)
     return next((each for each in wanted if each in LANGUAGES), LANGUAGES[0])

@@ -113,7 +113,7 @@ def read(body: bytes, types: Mapping[str, type[Payload]] = BY_TYPE) -> Event[Pay
                 f" {', '.join(sorted(types))}."
             )
         payload = msgspec.json.decode(written.payload, type=payload_type)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:  # the latter: nested too deeply
         raise UnreadableEventError(f"This is no event as it should be: {error}") from error
     return Event(
         payload,

@@ -21,6 +21,8 @@ from extracted.chassis.languages import language
         ("ko;q=0.1, en;q=0.2", "en"),
         ("fr, KO-kr;q=0.5", "ko"),
         ("korean", "en"),
+        ("ko;q=0, de", "en"),
+        ("en;q=0, ko;q=0.5", "ko"),
         (";;,=", "en"),
     ],
 )

@@ -90,6 +90,7 @@ def test_what_an_older_sender_did_not_know_has_its_default() -> None:
         (json.dumps(written(payload={"post_id": "5"})).encode(), "Expected `int`"),
         (json.dumps(written(occurred_at="2026-11-24T07:00:00")).encode(), "timezone"),
         (json.dumps(written(id="")).encode(), "no event"),
+        (b'{"payload":{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", "no event"),
     ],
 )
 def test_what_is_no_event_says_why(body: bytes, told: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -29,6 +30,8 @@ from monolith.seams.switch import Switch
 from monolith.settings import Settings
 
 FORM_OVERHEAD_BYTES = 512 * 1024
+
+log = logging.getLogger(__name__)
 # Who has sent a picture waits 30 s for the answer, and making it takes some seconds of these.
 WAIT_FOR_PLACE_S = 20.0
 
@@ -41,6 +44,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     """
     settings = settings or Settings.from_environ(os.environ)
     requestlog.configure_logging()
+    for doubt in settings.doubts:
+        log.warning(doubt)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
     requestlog.init_app(app)

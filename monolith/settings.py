@@ -24,6 +24,7 @@ DRIVERS = {
 }
 T = TypeVar("T")
 MEBIBYTE = 1024 * 1024
+STRIPE_TRIES = 2
 
 
 class SettingsError(ValueError):
@@ -36,9 +37,12 @@ class SettingsError(ValueError):
         self.problems = problems
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
-    """Everything the blog needs to know. Times are in seconds, sizes in bytes."""
+    """Everything the blog needs to know. Times are in seconds, sizes in bytes.
+
+    Not to be printed: it has secrets, and addresses with passwords.
+    """
 
     database_url: str
     jwt_secret: str
@@ -64,6 +68,15 @@ class Settings:
     max_image_pixels: int = 50_000_000
     pictures_at_once: int = 1
     threads: int = 8
+
+    @property
+    def doubts(self) -> list[str]:
+        """What can be done with, and is hardly meant."""
+        asking_s = STRIPE_TRIES * self.stripe_timeout_s
+        if self.payment_lease_s > asking_s:
+            return []
+        told = f"PAYMENT_LEASE_S is {self.payment_lease_s:g} s, and to ask Stripe may take"
+        return [f"{told} {asking_s:g} s: a second attempt may begin meanwhile, under the same key"]
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -162,10 +175,24 @@ def _secret(text: str) -> str:
 
 
 def _http_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"is {text!r}, which is not an http:// or https:// address")
+    if not _is_address(text, "http", "https"):
+        told = f"is {_without_password(text)!r}, which is not an http:// or https:// address"
+        raise ValueError(told)
     return text.rstrip("/")
+
+
+def _is_address(text: str, *schemes: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port, or of an address of IPv6
+        return False
+
+
+def _without_password(text: str) -> str:
+    """An address as it may be printed, however wrong it is: without what stands before an `@`."""
+    _, at, rest = text.rpartition("@")
+    return f"…@{rest}" if at else text
 
 
 def _http_url_or_empty(text: str) -> str:
@@ -173,9 +200,8 @@ def _http_url_or_empty(text: str) -> str:
 
 
 def _smtp_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme != "smtp" or not parts.hostname:
-        raise ValueError(f"is {text!r}; write smtp://host:port")
+    if not _is_address(text, "smtp"):
+        raise ValueError(f"is {_without_password(text)!r}; write smtp://host:port")
     return text
 
 

@@ -22,7 +22,7 @@ LOGIN_ACCOUNT_LIMIT = limits.parse("60/minute")
 REGISTER_LIMIT = limits.parse("60/minute")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # it has secrets
 class Settings:
     """Times are in seconds.
 

@@ -52,10 +52,24 @@ class Environment:
 
 def http_url(text: str) -> str:
     """An http:// or https:// address without its last slash."""
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"is {text!r}, which is not an http:// or https:// address")
+    if not _is_http(text):
+        told = f"is {without_password(text)!r}, which is not an http:// or https:// address"
+        raise ValueError(told)
     return text.rstrip("/")
+
+
+def without_password(text: str) -> str:
+    """An address as it may be printed, however wrong it is: without what stands before an `@`."""
+    _, at, rest = text.rpartition("@")
+    return f"…@{rest}" if at else text
+
+
+def _is_http(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port, or of an address of IPv6
+        return False
 
 
 def secret(text: str) -> str:

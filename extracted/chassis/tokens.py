@@ -97,7 +97,7 @@ class TokenVerifier:
         raise jwt.InvalidTokenError("nothing here checks such a token")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # it has secrets
 class TokenSettings:
     """What tokens are checked with, in a service's settings: a secret, an issuer's keys, or both.
 

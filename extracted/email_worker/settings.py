@@ -28,7 +28,7 @@ class SmtpServer:
     password: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # it has secrets
 class Settings:
     """What was mailed is noted in `memory_file`, or else in the database at `database_url`."""
 

@@ -9,7 +9,7 @@ from extracted.chassis.settings import Environment, http_url, whole
 from extracted.chassis.tokens import TokenSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # it has secrets
 class Settings:
     """Sizes are in bytes; `max_pixels` is width times height of an upload.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import ExitStack
 
@@ -21,6 +22,8 @@ from extracted.payment.settings import Settings
 from extracted.payment.stripe_charger import StripeCharger
 from extracted.payment.tables import outbox
 
+log = logging.getLogger(__name__)
+
 
 def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flask:
     """Build the service; without settings, from the environment.
@@ -30,6 +33,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Flas
     """
     settings = settings or Settings.from_environ(os.environ)
     logs.configure("payment")
+    for doubt in settings.doubts:
+        log.warning(doubt)
     app = Flask(__name__, static_folder=None)
     logs.init_app(app)
     errors.init_app(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +19,8 @@ from extracted.payment.repository import SqlPayments
 from extracted.payment.settings import ReconcilerSettings
 from extracted.payment.stripe_charger import StripeCharger
 from extracted.payment.tables import outbox
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ def settings_or_exit() -> ReconcilerSettings:
 @contextmanager
 def opened(settings: ReconcilerSettings) -> Iterator[Desk]:
     """The parts over this database and this Stripe."""
+    for doubt in settings.doubts:
+        log.warning(doubt)
     charger = StripeCharger(
         settings.stripe_api_key, settings.stripe_api_base, settings.stripe_timeout_s
     )

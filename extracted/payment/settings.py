@@ -12,9 +12,10 @@ from extracted.chassis.settings import Environment, http_url
 from extracted.chassis.tokens import TokenSettings
 
 LONGEST_S = 600.0
+TRIES = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # it has secrets
 class ReconcilerSettings:
     """The payments and Stripe: what bringing payments to an end needs. Times are in seconds."""
 
@@ -23,6 +24,15 @@ class ReconcilerSettings:
     stripe_api_base: str = "https://api.stripe.com"
     stripe_timeout_s: float = 8.0
     payment_lease_s: float = 30.0
+
+    @property
+    def doubts(self) -> list[str]:
+        """What can be done with, and is hardly meant."""
+        asking_s = TRIES * self.stripe_timeout_s
+        if self.payment_lease_s > asking_s:
+            return []
+        told = f"PAYMENT_LEASE_S is {self.payment_lease_s:g} s, and to ask Stripe may take"
+        return [f"{told} {asking_s:g} s: a second attempt may begin meanwhile, under the same key"]
 
     @classmethod
     def from_environ(cls, variables: Mapping[str, str]) -> ReconcilerSettings:
@@ -33,7 +43,7 @@ class ReconcilerSettings:
         return settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # it has secrets
 class Settings(ReconcilerSettings):
     """The same, and what serving requests and telling of payments needs."""
 

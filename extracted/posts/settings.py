@@ -17,7 +17,7 @@ MONGODB = ("mongodb", "mongodb+srv")
 SIGNATURE, AUTH = "signature", "auth"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # it has secrets
 class Settings:
     """Sizes are in bytes. With `auth_service_url` tokens are checked by asking there, and without
     it by `tokens`."""
@@ -49,7 +49,7 @@ class Settings:
         return settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # it has secrets
 class ConsumerSettings:
     """Where the copied names are, and where the news of them comes from."""
 

@@ -25,12 +25,24 @@ def open_broker(url: str) -> Broker:
 
 def broker_url(text: str) -> str:
     """An address of a broker, for settings. Raises ValueError, without what may be a password."""
-    parts = urlsplit(text)
-    if parts.scheme in {"amqp", "amqps"} and parts.hostname:
-        return text
     if text.startswith("sqlite:///") and len(text) > len("sqlite:///"):
         return text
+    if _is_amqp(text):
+        return text
     raise ValueError(
-        "is no broker's address; write amqp://user:password@host:5672/ for RabbitMQ or"
-        " sqlite:////folder/events.db for the queue in a file"
+        "is no broker's address; write amqp://user:password@host:5672/ for RabbitMQ, with options"
+        " that pika has, or sqlite:////folder/events.db for the queue in a file"
     )
+
+
+def _is_amqp(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
+            return False
+        from extracted.chassis.events.rabbitmq import place
+
+        place(text)
+    except (ValueError, SyntaxError):  # of the port, or of one of pika's options
+        return False
+    return True

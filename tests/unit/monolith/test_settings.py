@@ -81,3 +81,18 @@ def test_half_a_pair_of_keys_is_refused() -> None:
 )
 def test_a_database_is_reached_by_the_installed_driver(given: str, used: str) -> None:
     assert database_url(given) == used
+
+
+def test_secrets_are_shown_neither_with_the_settings_nor_with_a_fault() -> None:
+    assert GOOD["JWT_SECRET"] not in repr(Settings.from_environ(GOOD))
+    wrong = dict.fromkeys(("STRIPE_API_BASE", "SMTP_URL"), "ftp://u:hunter2@h")
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environ({**GOOD, **wrong, "IMAGE_SERVICE_URL": "http://u:hunter2/x@h"})
+    assert len(caught.value.problems) == 3
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_lease_that_two_tries_at_stripe_may_outlast_is_told_of_and_taken() -> None:
+    assert Settings.from_environ(GOOD).doubts == []
+    (doubt,) = Settings.from_environ({**GOOD, "PAYMENT_LEASE_S": "10"}).doubts
+    assert doubt.startswith("PAYMENT_LEASE_S is 10 s, and to ask Stripe may take 16 s")

@@ -24,6 +24,14 @@ from extracted.chassis.events.rabbitmq.topology import Names
 from extracted.chassis.logs import quieten
 
 
+def place(url: str) -> tuple[Address, Names]:
+    """Where the broker is, and what things are called there. Raises ValueError."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    names = Names(options.pop("namespace", ""))
+    return Address(urlunsplit(parts._replace(query=urlencode(options)))), names
+
+
 class RabbitBroker:
     """See `port.Broker`. The URL is AMQP's: amqp://user:password@host:5672/vhost.
 
@@ -31,10 +39,7 @@ class RabbitBroker:
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query))
-        self._names = Names(options.pop("namespace", ""))
-        self._address = Address(urlunsplit(parts._replace(query=urlencode(options))))
+        self._address, self._names = place(url)
         self._clock = clock
         # Each try that fails would be eight lines. What they tell of is raised too, and told of
         # once by whoever waits for the broker.

@@ -116,10 +116,11 @@ class MemoryPayments:
         ]
         return found[:limit]
 
-    def for_a_person(self, now: datetime) -> Sequence[Payment]:
+    def for_a_person(self, now: datetime, payment_id: int | None = None) -> Sequence[Payment]:
         return [
             each
             for each in self.kept.values()
+            if payment_id in {None, each.id}
             if (each.status == PENDING and each.created_at < now - KEY_LIFE)
             or (each.status in UNFINISHED and each.payer is None)
         ]

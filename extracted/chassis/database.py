@@ -1,17 +1,16 @@
-"""A service's own SQL database: its engine, one session a request, and columns that three databases
-keep alike. Importing opens nothing."""
+"""A service's own SQL database: its engine, its sessions, and columns that three databases keep
+alike. Importing opens nothing."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Flask, g
 from sqlalchemy import DateTime, Dialect, Engine, String, Text, create_engine, event
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import sessionmaker
 from sqlalchemy.types import TypeDecorator
 
 from extracted.chassis.bounds import bound_waits
@@ -117,28 +116,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 class Database:
-    """The engine, and one session for each request, closed with it."""
+    """The engine, and sessions, each for whoever opens it."""
 
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
         # Rows stay readable after commit: the answer is built from them, then the request ends.
         self.sessions = sessionmaker(self.engine, expire_on_commit=False)
-
-    def session(self) -> Session:
-        """The session of the request being served; elsewhere, use `sessions`."""
-        if "session" not in g:
-            g.session = self.sessions()
-        session: Session = g.session
-        return session
-
-    def init_app(self, app: Flask) -> None:
-        """Close each request's session; what was not committed is rolled back."""
-
-        @app.teardown_appcontext
-        def close(_error: BaseException | None) -> None:
-            session: Session | None = g.pop("session", None)
-            if session is not None:
-                session.close()
 
     def close(self) -> None:
         """Let go of connections."""

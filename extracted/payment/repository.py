@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -102,13 +102,17 @@ class SqlPayments:
             limit=limit,
         )
 
-    def for_a_person(self, now: datetime) -> Sequence[Payment]:
-        """Those that are not brought to an end here: too old to repeat, or of an unknown payer."""
+    def for_a_person(self, now: datetime, payment_id: int | None = None) -> Sequence[Payment]:
+        """Those that are not brought to an end here: too old to repeat, or of an unknown payer.
+
+        With an id that one alone, if it is among them.
+        """
         return self._all(
             or_(
                 and_(rows.status == PENDING, rows.created_at < now - KEY_LIFE),
                 and_(rows.status.in_(UNFINISHED), rows.payer_email.is_(None)),
-            )
+            ),
+            true() if payment_id is None else rows.id == payment_id,
         )
 
     def _all(self, *where: ColumnElement[bool], limit: int | None = None) -> Sequence[Payment]:

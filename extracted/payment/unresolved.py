@@ -87,9 +87,8 @@ def _end(desk: Desk, payment: Payment, ask: Callable[[Desk, Charge], Outcome]) -
 def _taken(desk: Desk, number: int) -> Payment | None:
     """The payment with its lease, so that no client repeats it meanwhile."""
     now = utc_now()
-    for payment in desk.repository.for_a_person(now):
-        if payment.id == number:
-            return desk.repository.take_over(payment, now, now + timedelta(seconds=desk.lease_s))
+    for payment in desk.repository.for_a_person(now, number):
+        return desk.repository.take_over(payment, now, now + timedelta(seconds=desk.lease_s))
     return None
 
 

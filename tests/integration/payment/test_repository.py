@@ -224,6 +224,8 @@ def test_a_person_sees_what_is_too_old_and_whose_payer_nobody_knows(shelf: Shelf
             session.execute(payments.update().where(this).values(payer_name=None, payer_email=None))
     assert ids(repository.for_a_person(NOW)) == [unknown.id]
     assert ids(repository.for_a_person(NOW + timedelta(hours=24))) == [old.id, unknown.id]
+    assert ids(repository.for_a_person(NOW + timedelta(hours=24), old.id)) == [old.id]
+    assert ids(repository.for_a_person(NOW, old.id)) == []
     assert ids(repository.due(LEASE, NOW - timedelta(days=1), 0, 9)) == [old.id]
     assert there(repository, unknown) == replace(unknown, payer=None)
 

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 
 from scripts import procfile
 from scripts.processes import ROOT, ComponentFailedError, Fleet, Program, free_ports, last_lines
+from strangler_proxy.shared_files import sync_folder
 
 PROCFILE = ROOT / "deploy" / "Procfile"
 LOOPBACK = "127.0.0.1"
@@ -117,14 +118,17 @@ def _services(folder: Path, ports: Ports) -> dict[str, str]:
 
 
 def write_environment(path: Path, values: Mapping[str, str]) -> None:
-    """Write a file that a shell can source; for its owner's eyes only, from its first byte."""
+    """Write a file that a shell can source, durably; its owner's alone from its first byte on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(handle, "w", encoding="utf-8") as file:
         file.writelines(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
+        file.flush()
+        os.fsync(file.fileno())
     part.rename(path)
+    sync_folder(path.parent)
 
 
 def read_environment(path: Path) -> dict[str, str]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from scripts import moved, stack
 from scripts.carving import front
@@ -15,6 +14,7 @@ from scripts.local_site import checks
 from scripts.local_site.given import Settled, settle
 from strangler_proxy.config import Config, ConfigError
 from strangler_proxy.journal import LedgerError
+from strangler_proxy.shared_files import replace_text
 from strangler_proxy.steps import script
 from strangler_proxy.steps.parts.launch import start_time
 from strangler_proxy.steps.script import StepError
@@ -116,21 +116,27 @@ class Site:
         return moved.view(self.routes, self.run_dir, Path(environ["SEAMS_FILE"]))
 
     def started(self) -> list[Started]:
-        """What was started here and not stopped yet, alive or not, in its order."""
+        """What was started here and not stopped yet, alive or not, in its order.
+
+        Raises UnusableError when that is not to be read any more.
+        """
         try:
-            known: list[dict[str, Any]] = json.loads(self._processes.read_text("utf-8"))
+            return _read(self._processes.read_text("utf-8"))
         except FileNotFoundError:
             return []
-        return [Started(**each) for each in known]
+        except (ValueError, TypeError) as damage:
+            raise UnusableError(
+                f"{self._processes} is damaged, so that it is not known what runs of the site:"
+                " delete it, and scripts/up names each port that something of it still has"
+            ) from damage
 
     def note(self, started: list[Started]) -> None:
-        """Keep what was started, so that another process can stop it; whole or not at all."""
+        """Keep what was started, durably, so that another process can stop it."""
         if not started:
             self._processes.unlink(missing_ok=True)
             return
-        part = self._processes.with_suffix(".part")
-        part.write_text(json.dumps([asdict(each) for each in started], indent=2) + "\n", "utf-8")
-        part.rename(self._processes)
+        known = [asdict(each) for each in started]
+        replace_text(self._processes, json.dumps(known, indent=2) + "\n")
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -163,3 +169,10 @@ class Site:
     @property
     def _processes(self) -> Path:
         return self.folder / "processes.json"
+
+
+def _read(text: str) -> list[Started]:
+    known = json.loads(text)
+    if not isinstance(known, list):
+        raise TypeError("it is no list")
+    return [Started(**each) for each in known]

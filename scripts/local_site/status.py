@@ -26,7 +26,10 @@ class Row:
 
 
 def rows(site: Site) -> list[Row]:
-    """What was started, and what the steps have moved. Raises one of UNREADABLE."""
+    """What was started, and what the steps have moved.
+
+    Raises UnusableError, or one of UNREADABLE.
+    """
     base = [
         Row(
             each.name,
@@ -47,7 +50,7 @@ def rows(site: Site) -> list[Row]:
 
 
 def tell(site: Site, say: Callable[[str], None], *, as_json: bool) -> int:
-    """Say what runs; ALL_RUN when everything that has to run does. Raises one of UNREADABLE."""
+    """Say what runs; ALL_RUN when everything that has to run does. Raises as `rows` does."""
     found = rows(site)
     well = bool(found) and all(row.running for row in found)
     if as_json:

@@ -65,6 +65,19 @@ def test_what_was_started_is_known_by_pid_and_start_time(site: Site) -> None:
     assert site.started() == []
 
 
+@pytest.mark.parametrize("content", ["", "{}", '[{"name": "proxy"}]', "[1]", "\0\0"])
+@pytest.mark.parametrize("asked", ["--status", "--down"])
+def test_a_damaged_note_of_what_was_started_is_named_with_what_to_do(
+    site: Site, content: str, asked: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.folder.mkdir()
+    (site.folder / "processes.json").write_text(content)
+    assert main([asked, "--dir", str(site.folder), "--config", str(site.routes)]) == 2
+    told = capsys.readouterr().out
+    assert f"up: {site.folder}/processes.json is damaged" in told
+    assert "delete it" in told
+
+
 def test_a_site_is_brought_up_by_one_at_a_time(site: Site) -> None:
     site.folder.mkdir()
     with site.held(), pytest.raises(UnusableError, match="another scripts/up"), site.held():

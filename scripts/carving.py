@@ -5,11 +5,13 @@ Opens nothing before a stage is run.
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from scripts.trust import kept_from
+from scripts.watching import WatchOptions
 from strangler_proxy.config import Route, Upstream
 from strangler_proxy.steps import Gate, Stage
 from strangler_proxy.steps.gates import Health, Watch
@@ -22,18 +24,8 @@ from strangler_proxy.steps.proxy import Proxy
 from strangler_proxy.steps.script import Site, StepError
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE, MOST_PAGES = 50, 40
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - is asked at home
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How a step watches: see the options of the same names."""
-
-    watch_s: float
-    patience_s: float
-    extra_errors: float
-    p99_factor: float
-    p99_floor_s: float
 
 
 def service_command(name: str) -> tuple[str, ...]:
@@ -87,6 +79,11 @@ def upstream(site: Site, name: str) -> Upstream:
     if found is None:
         raise StepError(f"{site.config_path} needs an upstream {name!r}")
     return found
+
+
+def is_mongodb(database_url: str) -> bool:
+    """Whether documents are kept there."""
+    return urlsplit(database_url).scheme.partition("+")[0] == "mongodb"
 
 
 def front(site: Site) -> str:
@@ -153,7 +150,7 @@ def serving(
 def watch(
     site: Site,
     proxy: Proxy,
-    patience: Patience,
+    options: WatchOptions,
     least: Mapping[str, int],
     slow: Mapping[str, int] | None = None,
     affected: Mapping[str, str] | None = None,
@@ -167,24 +164,24 @@ def watch(
     control's any more, and one of which nothing is known counts as one that never failed.
     """
     judges: tuple[Judge, ...] = (
-        ErrorLimit(patience.extra_errors, dict(least)),
+        ErrorLimit(options.extra_errors, dict(least)),
         P99Limit(
-            patience.p99_factor,
-            patience.p99_floor_s,
+            options.p99_factor,
+            options.p99_floor_s,
             dict(least if slow is None else slow),
         ),
     )
     return Watch(
         "traffic",
-        patience.watch_s,
+        options.watch_s,
         tuple(map(Faultless, judges)) if wholly else judges,
         proxy.counts,
         {
             route.name: (route.control, str(route.candidate))
             for route in routes_of(site, [name for name in least if name not in (affected or {})])
         },
-        patience_s=patience.watch_s + patience.patience_s,
-        interval_s=min(1.0, patience.watch_s / 10),
+        patience_s=options.watch_s + options.patience_s,
+        interval_s=min(1.0, options.watch_s / 10),
         affected=dict(affected or {}),
     )
 
@@ -209,3 +206,15 @@ def seam_of(origin: str, name: str) -> str | None:
         return str(said["seams"][name])
     except (Unobservable, KeyError, TypeError):
         return None
+
+
+def listed_posts(site: Site) -> Iterator[dict[str, Any]]:
+    """The posts that the blog lists, newest first. Raises Unobservable."""
+    for page in range(1, MOST_PAGES + 1):
+        found = get_json(front(site), f"/posts?page={page}&per_page={PAGE}")
+        posts = found.get("posts") if isinstance(found, dict) else None
+        if not isinstance(posts, list):
+            raise Unobservable("GET /posts through the proxy does not list posts")
+        yield from posts
+        if not posts:
+            return

@@ -5,29 +5,24 @@ proved alike, some callers read of them, and then the writes are handed over in 
 they come back with all that was written since.
 """
 
-import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-from scripts import carving, soaking
-from scripts.carving import ROOT, Patience, python
+from scripts import backlog, carving, soaking
+from scripts.carving import ROOT, python
+from scripts.watching import WatchOptions
 from strangler_proxy.compare import Rules
 from strangler_proxy.config import Upstream
 from strangler_proxy.handover.ledger import ledger_path, read_ledger
 from strangler_proxy.handover.standing import Phase, standing
 from strangler_proxy.steps import Stage, Step
 from strangler_proxy.steps.gates import AnswersCompared, Copied, RowsAlike, Sample
-from strangler_proxy.steps.gates.health import Checkup
-from strangler_proxy.steps.gates.traffic import Unobservable
-from strangler_proxy.steps.http import ask, get_json
+from strangler_proxy.steps.http import ask
 from strangler_proxy.steps.moves import MoveCommands, mover_runs
-from strangler_proxy.steps.options import count, option, percent, percents, positive
+from strangler_proxy.steps.options import count, option, percents, positive
 from strangler_proxy.steps.parts import (
     ClearLeftovers,
     FinishFirst,
@@ -40,52 +35,26 @@ from strangler_proxy.steps.parts import (
 from strangler_proxy.steps.proxy import Proxy
 from strangler_proxy.steps.script import Site, StepError
 
-PAGE, MOST_PAGES = 50, 40
-LOOK_S = 30.0
 SETTLE_S = 10.0  # what is written while it is compared comes to the copy a moment later
 MOVES = ROOT / "migrations" / "moves.yaml"
 SET_BY_UP = "give it the value that scripts/up writes into var/env"
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(WatchOptions):
     """What a team may set; the defaults are for production."""
 
-    external: str | None = option(
-        None, "the service is run elsewhere, at this URL: do not start it", metavar="URL"
-    )
     percents: tuple[int, ...] = option(
         (5, 25, 50), "callers whose reads go to the candidate, before the writes", parse=percents
-    )
-    watch_s: float = option(600.0, "seconds to watch after each flip", parse=positive)
-    patience_s: float = option(
-        3600.0, "seconds that a gate may wait for evidence before the step stops", parse=positive
     )
     min_requests: int = option(500, "reads that must be seen in each watch", parse=count)
     min_writes: int = option(
         20, "writes of each kind that must be seen after the handover", parse=count
     )
-    extra_errors: float = option(
-        0.01, "errors a request, above the control's, that are tolerated", parse=percent
-    )
-    p99_factor: float = option(2.0, "tolerated p99, in times of the control's", parse=positive)
-    p99_floor_s: float = option(0.25, "a p99 below this is tolerated anyhow", parse=positive)
     samples: int = option(50, "answers that are compared before any flip", parse=count)
     copy_within_s: float = option(
         24 * 3600.0, "seconds that the first copy of the tables may take", parse=positive
     )
-    soak_s: float = soaking.soak_s()
-
-    @property
-    def patience(self) -> Patience:
-        """How it watches."""
-        return Patience(
-            self.watch_s,
-            self.patience_s,
-            self.extra_errors,
-            self.p99_factor,
-            self.p99_floor_s,
-        )
 
 
 Sampling = Callable[[Site], Iterator[str]]
@@ -179,7 +148,7 @@ def moves_for(moves: Path, database_url: str) -> Path:
     cannot be moved into documents. The ledgers are the same.
     """
     beside = moves.with_name(f"{moves.stem}_mongodb{moves.suffix}")
-    return beside if is_mongodb(database_url) and beside.is_file() else moves
+    return beside if carving.is_mongodb(database_url) and beside.is_file() else moves
 
 
 def phase_of(name: str, site: Site) -> Phase:
@@ -209,14 +178,9 @@ def move_of(name: str, site: Site) -> MoveCommands:
     )
 
 
-def is_mongodb(database_url: str) -> bool:
-    """Whether documents are kept there."""
-    return urlsplit(database_url).scheme.partition("+")[0] == "mongodb"
-
-
 def schema_command(name: str, database_url: str) -> tuple[str, ...]:
     """What makes the tables of service `name`, or brings them up to date. Reads DATABASE_URL."""
-    if is_mongodb(database_url):
+    if carving.is_mongodb(database_url):
         return python(f"extracted.{name}.mongodb")
     return python("extracted.chassis.schema", "upgrade", name)
 
@@ -224,7 +188,7 @@ def schema_command(name: str, database_url: str) -> tuple[str, ...]:
 def _prepared(capability: Capability, environment: Mapping[str, str]) -> Iterator[Stage]:
     database = environment["DATABASE_URL"]
     # Not after days of copying: a MongoDB that tells of no changes could not be handed over to.
-    leaving = ("--for-a-move",) if is_mongodb(database) else ()
+    leaving = ("--for-a-move",) if carving.is_mongodb(database) else ()
     tables = RunCommand(
         f"make the tables of {capability.name}",
         (*schema_command(capability.name, database), *leaving),
@@ -248,56 +212,11 @@ def _workers(
 
 def _sent_first(name: str, site: Site, environment: Mapping[str, str]) -> FinishFirst:
     """The service sends its events by itself; one that has died is not started for that."""
-    sending = "extracted.chassis.relay"
-    if is_mongodb(environment["DATABASE_URL"]):
+    database, sending = environment["DATABASE_URL"], "extracted.chassis.relay"
+    if carving.is_mongodb(database):
         sending = "extracted.posts.mongodb.relay"
     relay = carving.program(site, f"{name}-relay", python(sending), environment)
-    return FinishFirst(f"events of {name}", unsent(environment["DATABASE_URL"]), helper=relay)
-
-
-def unsent(database: str) -> Checkup:
-    """Asks a service's outbox whether anything waits to be sent."""
-    command = python("extracted.chassis.relay", "--status", "--json")
-    if is_mongodb(database):
-        command = python("extracted.posts.mongodb.backlog", "--json")
-
-    def left(told: Any) -> str | None:
-        events = told["events"]
-        return f"{events} wait to be sent" if events else None
-
-    return asked(command, left, {"DATABASE_URL": database})
-
-
-def asked(
-    command: tuple[str, ...],
-    left: Callable[[Any], str | None],
-    environment: Mapping[str, str] | None = None,
-    within_s: float = LOOK_S,
-) -> Checkup:
-    """Asks a command that tells in JSON how things are; `left` sees in it what is left to be done.
-
-    One that tells nothing within `within_s` leaves that in the open, and so something is left.
-    """
-
-    def check() -> str | None:
-        try:
-            ended = subprocess.run(
-                command,
-                cwd=ROOT,
-                env={**os.environ, **(environment or {})},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=within_s,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as fault:
-            return str(fault)
-        if ended.returncode != 0:
-            return ended.stderr.strip() or f"it is not told by {' '.join(command)}"
-        return left(json.loads(ended.stdout))
-
-    return check
+    return FinishFirst(f"events of {name}", backlog.unsent(database), helper=relay)
 
 
 def _copied(
@@ -358,29 +277,17 @@ def _handed_over(
     least = dict.fromkeys(reads, options.min_requests)
     writes = dict.fromkeys(capability.seen, options.min_writes)
     for share in options.percents if reads else ():
-        gate = carving.watch(site, proxy, options.patience, least)
+        gate = carving.watch(site, proxy, options, least)
         yield carving.flipped(reads, share, proxy, gate, f"reads {share}%")
     if capability.seam:
         # Before the handover: what comes of the service may be asked for at once behind it.
         yield Stage("seam", carving.seam_switched(capability.name, control))
-    written = carving.watch(site, proxy, options.patience, writes, {}, wholly=True)
+    written = carving.watch(site, proxy, options, writes, {}, wholly=True)
     # Those that run elsewhere have to be stopped by whoever runs them.
     writers = [worker.part(site) for worker in capability.workers(environment) if worker.writes]
     yield Stage("writes", HandOver(move, tuple(writers)), (written,))
     if reads:
-        gate = carving.watch(site, proxy, options.patience, least, wholly=True)
+        gate = carving.watch(site, proxy, options, least, wholly=True)
         yield carving.flipped(reads, 100, proxy, gate, "reads 100%")
-    watch = carving.watch(site, proxy, options.patience, {**least, **writes}, wholly=True)
+    watch = carving.watch(site, proxy, options, {**least, **writes}, wholly=True)
     yield from soaking.soaked(watch, options.soak_s, options.patience_s, move)
-
-
-def listed_posts(site: Site) -> Iterator[dict[str, Any]]:
-    """The posts that the blog lists, newest first. Raises Unobservable."""
-    for page in range(1, MOST_PAGES + 1):
-        found = get_json(carving.front(site), f"/posts?page={page}&per_page={PAGE}")
-        posts = found.get("posts") if isinstance(found, dict) else None
-        if not isinstance(posts, list):
-            raise Unobservable("GET /posts through the proxy does not list posts")
-        yield from posts
-        if not posts:
-            return

@@ -14,21 +14,19 @@ from urllib.parse import quote
 from PIL import Image
 
 from scripts import carving, order, retiring, soaking
-from scripts.carving import Patience
+from scripts.watching import WatchOptions
 from strangler_proxy.compare import NotComparable, Pixels, PixelsRule, Rules
 from strangler_proxy.config import Route, Upstream
 from strangler_proxy.steps import Gate, Stage, Step
 from strangler_proxy.steps.gates import AnswersCompared, Sample
-from strangler_proxy.steps.gates.traffic import Unobservable
-from strangler_proxy.steps.http import ask, get_json
-from strangler_proxy.steps.options import count, option, percent, percents, positive
+from strangler_proxy.steps.http import ask
+from strangler_proxy.steps.options import count, option
 from strangler_proxy.steps.proxy import Proxy
 from strangler_proxy.steps.script import Script, Site, run_step_script
 
 ROUTES = ("image", "upload")
 AFFECTED = "post-create"
 ABSENT = "/images/no-image-has-this-name.jpg"
-PAGE, MOST_PAGES = 50, 40
 
 EXAMPLES = """\
   scripts/step_1_image.py                       the plan
@@ -41,29 +39,13 @@ EXAMPLES = """\
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(WatchOptions):
     """What a team may set; the defaults are for production."""
 
-    external: str | None = option(
-        None, "the service is run elsewhere, at this URL: do not start it", metavar="URL"
-    )
-    percents: tuple[int, ...] = option(
-        (5, 25, 50), "callers to send to the candidate, before all", parse=percents
-    )
-    watch_s: float = option(600.0, "seconds to watch after each flip", parse=positive)
-    patience_s: float = option(
-        3600.0, "seconds that a gate may wait for evidence before the step stops", parse=positive
-    )
     min_requests: int = option(500, "images the candidate must serve in each watch", parse=count)
     min_uploads: int = option(
         20, "uploads, and at last posts, that must be seen in each watch", parse=count
     )
-    extra_errors: float = option(
-        0.01, "errors a request, above the control's, that are tolerated", parse=percent
-    )
-    p99_factor: float = option(2.0, "tolerated p99, in times of the control's", parse=positive)
-    p99_floor_s: float = option(0.25, "a p99 below this is tolerated anyhow", parse=positive)
-    soak_s: float = soaking.soak_s()
     samples: int = option(50, "images whose answers are compared before any flip", parse=count)
     tolerance: int = option(
         0, "how far a channel of a pixel may be off, 0 to 255", parse=int, metavar="LEVELS"
@@ -78,19 +60,12 @@ def declare(options: Options, site: Site) -> Step:
     route = carving.routes_of(site, ROUTES)[0]
     control, candidate = carving.sides_of(site, ROUTES)
     proxy = Proxy(site.config_path)
-    patience = Patience(
-        options.watch_s,
-        options.patience_s,
-        options.extra_errors,
-        options.p99_factor,
-        options.p99_floor_s,
-    )
     least = dict(zip(ROUTES, (options.min_requests, options.min_uploads), strict=True))
-    watch = carving.watch(site, proxy, patience, least)
-    watch_all = carving.watch(site, proxy, patience, least, wholly=True)
+    watch = carving.watch(site, proxy, options, least)
+    watch_all = carving.watch(site, proxy, options, least, wholly=True)
     posts = {**least, AFFECTED: options.min_uploads}
     watch_posts = carving.watch(
-        site, proxy, patience, posts, least, {AFFECTED: route.control}, wholly=True
+        site, proxy, options, posts, least, {AFFECTED: route.control}, wholly=True
     )
     answers = _answers(options, site, route, control, candidate)
     return Step(
@@ -127,16 +102,9 @@ def _samples(options: Options, site: Site) -> Iterator[Sample]:
     yield from _both(ABSENT)
     for name in options.image:
         yield from _both(f"/images/{quote(name)}")
-    for page in range(1, MOST_PAGES + 1):
-        found = get_json(carving.front(site), f"/posts?page={page}&per_page={PAGE}")
-        posts = found.get("posts") if isinstance(found, dict) else None
-        if not isinstance(posts, list):
-            raise Unobservable("GET /posts through the proxy does not list posts")
-        for post in posts:
-            if str(post.get("image_url") or "").startswith("/images/"):
-                yield from _both(post["image_url"])
-        if not posts:
-            return
+    for post in carving.listed_posts(site):
+        if str(post.get("image_url") or "").startswith("/images/"):
+            yield from _both(post["image_url"])
 
 
 def _both(target: str) -> Iterator[Sample]:

@@ -8,7 +8,7 @@ it. Python takes it for the docstring that it is. Importing this module does not
 
 from collections.abc import Iterator
 
-from scripts import moving, order
+from scripts import carving, moving, order
 from scripts.carving import ROOT, python, variable
 from scripts.moving import Capability, Options
 from strangler_proxy.steps import Step
@@ -65,7 +65,7 @@ def _samples(site: Site) -> Iterator[str]:
     """Every author once, and nobody."""
     yield NOBODY
     seen = set()
-    for post in moving.listed_posts(site):
+    for post in carving.listed_posts(site):
         user_id = post["author"]["id"]
         if user_id not in seen:
             seen.add(user_id)

@@ -50,7 +50,7 @@ CAPABILITY = Capability(
 def _samples(site: Site) -> Iterator[str]:
     """What is not there; then posts, each with its comments."""
     yield from NOTHING
-    for number, post in enumerate(moving.listed_posts(site)):
+    for number, post in enumerate(carving.listed_posts(site)):
         if number >= NEWEST:
             yield f"/posts/{post['id']}"
             yield f"/comments?post={post['id']}"
@@ -70,7 +70,7 @@ def _named(site: Site, environment: Mapping[str, str]) -> tuple[Stage, ...]:
     Through the proxy, as users may have moved or not. A newcomer's name comes by an event if auth
     has moved, mostly before his first post does; what is not known then is asked for.
     """
-    if not moving.is_mongodb(environment["DATABASE_URL"]):
+    if not carving.is_mongodb(environment["DATABASE_URL"]):
         return ()
     ask = python("extracted.posts.mongodb.fill_names", "--auth", carving.front(site))
     told = RunCommand(
@@ -85,7 +85,7 @@ def _check(database: str) -> None:
         posts_url(database)
     except ValueError as error:
         raise StepError(f"{DATABASE} {error}") from error
-    if moving.is_mongodb(database) and find_spec("pymongo") is None:
+    if carving.is_mongodb(database) and find_spec("pymongo") is None:
         raise StepError(
             f"{DATABASE} names a MongoDB, whose driver is not installed: "
             "pip install 'strangler-proxy[mongodb]'"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scripts import carving, moving, order, retiring
+from scripts import backlog, carving, moving, order, retiring
 from scripts.carving import python
 from scripts.retiring import MONOLITH
 from strangler_proxy.steps import Stage, Step
@@ -90,7 +90,7 @@ def _events() -> Iterator[Settled]:
     for name in reversed(retiring.MOVES):
         database = carving.variable(f"{name.upper()}_DATABASE_URL", moving.SET_BY_UP)
         sent = f"no event of {name} waits to be sent"
-        yield Settled(f"outbox of {name}", sent, moving.unsent(database), SENDING_S)
+        yield Settled(f"outbox of {name}", sent, backlog.unsent(database), SENDING_S)
     for queue in QUEUES:
         # Only a person can settle these, and need not prove all the rest again behind it.
         yield Settled(f"dead letters of {queue}", f"{queue} has put none aside", _dead(queue), 0.0)
@@ -105,7 +105,7 @@ def _dead(queue: str) -> Checkup:
         letters = "1 dead letter" if len(told) == 1 else f"{len(told)} dead letters"
         return f"{letters} in {queue}: replay ({how}) or discard first" if told else None
 
-    return moving.asked(dead, left)
+    return backlog.asked(dead, left)
 
 
 SCRIPT = Script(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from scripts import moving
+from scripts import backlog
 
 
 def asked(program: str, within_s: float = 30.0) -> str | None:
     command = (sys.executable, "-c", program)
-    left = moving.asked(command, lambda n: f"{n} wait" if n else None, within_s=within_s)
+    left = backlog.asked(command, lambda n: f"{n} wait" if n else None, within_s=within_s)
     return left()
 
 
@@ -32,6 +32,6 @@ def test_a_command_that_hangs_leaves_something() -> None:
 
 
 def test_a_command_that_cannot_be_run_leaves_something() -> None:
-    told = moving.asked(("no-such-command",), lambda _: None)()
+    told = backlog.asked(("no-such-command",), lambda _: None)()
     assert told is not None
     assert "no-such-command" in told

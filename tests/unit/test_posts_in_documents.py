@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import moved, moving, step_3_posts, step_5_retire
+from scripts import backlog, moved, moving, step_3_posts, step_5_retire
 from scripts.processes import ROOT
 from strangler_proxy.config import load
 from strangler_proxy.handover.ledger import ledger_path
@@ -102,7 +102,7 @@ def test_who_runs_the_service_elsewhere_runs_it_here_beside_the_mover(site: Site
 def test_the_last_step_reads_its_ledger_and_its_outbox(site: Site) -> None:
     step = step_5_retire.declare(step_5_retire.Options(), site)
     assert "posts rows" in [stage.name for stage in step.stages]
-    told = moving.unsent("mongodb://127.0.0.1:10/posts?timeoutMS=100")()
+    told = backlog.unsent("mongodb://127.0.0.1:10/posts?timeoutMS=100")()
     assert told is not None
     assert "no MongoDB can be used at 127.0.0.1:10" in told
 

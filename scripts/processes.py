@@ -17,7 +17,11 @@ from typing import Self
 
 import requests
 
+from strangler_proxy.steps.pace import RealPace
+from strangler_proxy.steps.parts import StartProcess
 from strangler_proxy.steps.parts.launch import start_time
+from strangler_proxy.steps.parts.session import signal_group, signal_process
+from strangler_proxy.steps.step import PartFailed
 
 ROOT = Path(__file__).resolve().parents[1]
 POLL_S = 0.05
@@ -202,22 +206,33 @@ def stop_known(pid: int, started: str | None, timeout_s: float) -> bool:
     """
     if started is None or start_time(pid) != started:
         return False
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + timeout_s
-    while start_time(pid) == started and time.monotonic() < deadline:
-        time.sleep(POLL_S)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-    while start_time(pid) == started:
-        time.sleep(POLL_S)
+    signal_process(pid, signal.SIGTERM)
+    _await_end(pid, started, timeout_s)
+    # The group outlives its leader when that left workers behind.
+    signal_group(pid, signal.SIGKILL)
+    _await_end(pid, started, timeout_s)
     return True
 
 
-def stop_services(run_dir: Path, timeout_s: float = 15.0) -> list[str]:
-    """Stop the services that steps have started, by their pid files; returns their names."""
+def _await_end(pid: int, started: str, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while start_time(pid) == started and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+
+
+def stop_services(
+    run_dir: Path, timeout_s: float = 15.0, told: Callable[[str], None] = lambda _: None
+) -> list[str]:
+    """Stop the services that steps have started, by their pid files; the names of those that ran.
+
+    The pid files stay: they say what is wanted again. What does not end is `told`.
+    """
     stopped = []
-    for pid_file in sorted(run_dir.glob("*.pid")):
-        pid, _, started = pid_file.read_text("ascii").strip().partition(" ")
-        if stop_known(int(pid), started, timeout_s):
-            stopped.append(pid_file.stem)
+    for name in sorted(each.stem for each in run_dir.glob("*.pid")):
+        service = StartProcess(name, (), run_dir, None, run_dir, stop_within_s=timeout_s)
+        try:
+            if service.end(RealPace()):
+                stopped.append(name)
+        except PartFailed as failed:
+            told(str(failed))
     return stopped

@@ -81,10 +81,9 @@ def take_down(site: Site, say: Say) -> int:
     for each in reversed(site.started()):
         stopped = stop_known(each.pid, each.started, STOP_TIMEOUT_S)
         say(f"{'stopped' if stopped else 'was not running:'} {each.name}")
-    for name in stop_services(site.run_dir):
-        say(f"stopped {name}, which a step had started")
+    ended = _stop_moved(site, say)
     site.note([])
-    return DONE
+    return DONE if ended else FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +201,15 @@ def _stop(site: Site, fleet: Fleet, say: Say) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     fleet.stop(lambda name: say(f"stopping {name}"))
-    for name in stop_services(site.run_dir):
-        say(f"stopped {name}, which a step had started")
+    _stop_moved(site, say)
     site.note([])
+
+
+def _stop_moved(site: Site, say: Say) -> bool:
+    """Whether everything has ended that steps had started; what has not is said."""
+    left: list[str] = []
+    for name in stop_services(site.run_dir, told=left.append):
+        say(f"stopped {name}, which a step had started")
+    for each in left:
+        say(f"up: {each}")
+    return not left

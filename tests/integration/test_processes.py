@@ -15,7 +15,10 @@ from scripts.processes import (
     stop_known,
     stop_services,
 )
+from strangler_proxy.steps.pace import RealPace
+from strangler_proxy.steps.parts import StartProcess
 from strangler_proxy.steps.parts.launch import start_time
+from strangler_proxy.steps.step import PartFailed
 
 LISTEN = "import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
 
@@ -95,3 +98,18 @@ def test_services_of_steps_are_stopped_by_their_pid_files(tmp_path: Path) -> Non
         (tmp_path / "gone.pid").write_text("1 1\n")
         assert stop_services(tmp_path) == ["image"]
         assert process.wait(5) == -signal.SIGTERM
+
+
+def test_stopped_services_are_known_still_and_leave_no_child_behind(tmp_path: Path) -> None:
+    crash = ("sh", "-c", "sleep 60 & echo $! > child; sleep 0.3")
+    for name, command in (("crashed", crash), ("image", ("sleep", "60"))):
+        service = StartProcess(name, command, tmp_path, None, tmp_path)
+        with contextlib.suppress(PartFailed):
+            service.execute({}, RealPace())
+    (tmp_path / "damaged.pid").write_text("")
+    child = int((tmp_path / "child").read_text())
+    assert start_time(child) is not None
+    assert stop_services(tmp_path) == ["crashed", "image"]
+    assert start_time(child) is None
+    assert {each.stem for each in tmp_path.glob("*.pid")} == {"crashed", "damaged", "image"}
+    assert stop_services(tmp_path) == []

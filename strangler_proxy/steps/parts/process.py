@@ -81,12 +81,12 @@ class StartProcess:
 
     def execute(self, facts: Facts, pace: Pace) -> None:
         """Start it unless it runs already, and wait until it is well."""
-        # Workers of a service that died hold on for a moment; a launcher may be about to write.
-        wait_until(self._found_or_gone, LAUNCH_WITHIN_S, pace)
+        # A launcher that was cut off from its step may be about to write the pid file.
+        wait_until(self._clear_who_has_it, LAUNCH_WITHIN_S, pace)
         if self.pid() is None:
             self._end_orphans(pace)
             self._launch()
-        wait_until(self._found_or_gone, LAUNCH_WITHIN_S, pace)
+        wait_until(self._clear_who_has_it, LAUNCH_WITHIN_S, pace)
         well = self.pid() is not None and self._becomes_well(pace)
         if not well or self.pid() is None:
             state = "is running but not well" if self._running() else "ended"
@@ -98,16 +98,21 @@ class StartProcess:
             self.stop(pace)
 
     def stop(self, pace: Pace) -> None:
-        """Stop it, if it runs. Raises PartFailed when it does not end."""
+        """Stop it, if it runs, for good. Raises PartFailed when it does not end."""
+        self.end(pace)
+        self._path("pid").unlink(missing_ok=True)
+
+    def end(self, pace: Pace) -> bool:
+        """End it for now: its pid file stays. Whether it ran. Raises PartFailed, as `stop`."""
         # A launcher that was cut off from its step may be about to write the pid file.
-        wait_until(self._found_or_gone, LAUNCH_WITHIN_S, pace)
-        pid = self.pid()
+        wait_until(self._clear_who_has_it, LAUNCH_WITHIN_S, pace)
+        pid, ran = self.pid(), not self._gone()
         if pid is None:
             self._end_orphans(pace)
         else:
             signal_process(pid, signal.SIGTERM)
             self._see_it_end(pid, pace)
-        self._path("pid").unlink(missing_ok=True)
+        return ran
 
     def holds(self, facts: Facts) -> bool:
         """Whether the service is still running."""
@@ -141,17 +146,24 @@ class StartProcess:
 
     def _end_orphans(self, pace: Pace) -> None:
         """End what a service has left behind that died: it keeps the lock, and perhaps the port."""
-        leader = self._noted()[0]
-        if leader is not None and leads_still(leader, self._path("lock")):
+        leader = self._dead_leader()
+        if leader is not None:
             signal_group(leader, signal.SIGTERM)
         self._see_it_end(leader, pace)
 
+    def _dead_leader(self) -> int | None:
+        """Whom the pid file names, if its group lives on without it."""
+        leader = self._noted()[0]
+        if leader is None or self.pid() is not None:
+            return None
+        return leader if leads_still(leader, self._path("lock")) else None
+
     def _see_it_end(self, leader: int | None, pace: Pace) -> None:
         lock = self._path("lock")
-        gone = wait_until(lambda: not self._running(), self.stop_within_s, pace)
+        gone = wait_until(self._gone, self.stop_within_s, pace)
         if not gone and leader is not None and (self.pid() or leads_still(leader, lock)):
             signal_group(leader, signal.SIGKILL)
-        if not wait_until(lambda: not self._running(), LAUNCH_WITHIN_S, pace):
+        if not wait_until(self._gone, LAUNCH_WITHIN_S, pace):
             left = ", ".join(map(str, having_open(lock))) or "unknown"
             raise PartFailed(
                 f"the {self.service} service does not end: pid {left} has {lock} still; "
@@ -177,9 +189,12 @@ class StartProcess:
         if ended.returncode not in (0, launch.ALREADY_RUNNING):
             raise PartFailed(f"the launcher of {self.service} ended with {ended.returncode}")
 
-    def _found_or_gone(self) -> bool:
+    def _gone(self) -> bool:
+        return self.pid() is None and not self._running()
+
+    def _clear_who_has_it(self) -> bool:
         # The launcher hands its lock on: whoever it started and has not ended has it.
-        return self.pid() is not None or not self._running()
+        return self.pid() is not None or not self._running() or self._dead_leader() is not None
 
     def _becomes_well(self, pace: Pace) -> bool:
         health = self.health

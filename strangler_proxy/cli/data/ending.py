@@ -12,6 +12,7 @@ from strangler_proxy.cli.app import FAILED, AsJson
 from strangler_proxy.cli.data.options import DEFAULT_MOVES, MoveArgument, MovesPath, Yes
 from strangler_proxy.cli.data.shared import (
     CODES,
+    breaking_off,
     confirm,
     confirm_by_name,
     data,
@@ -126,7 +127,7 @@ def remove(
     from strangler_proxy.handover.ledger import open_ledger
     from strangler_proxy.handover.removal import remove as take_away
 
-    with outcome(as_json):
+    with outcome(as_json), breaking_off():
         move = move_named(moves, name)
         ends = ends_of(move)
         with open_ledger(ledger_of(moves, name), "remove") as ledger:

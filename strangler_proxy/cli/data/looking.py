@@ -10,6 +10,7 @@ from strangler_proxy.cli.app import FAILED, AsJson, show
 from strangler_proxy.cli.data.options import DEFAULT_MOVES, MoveArgument, MovesPath
 from strangler_proxy.cli.data.shared import (
     CODES,
+    breaking_off,
     data,
     ends_of,
     ledger_of,
@@ -30,7 +31,7 @@ def status(name: MoveArgument, moves: MovesPath = DEFAULT_MOVES, as_json: AsJson
     from strangler_proxy.cli.data.told import status_as_json, status_lines, status_table
     from strangler_proxy.handover.status import look
 
-    with outcome(as_json):
+    with outcome(as_json), breaking_off():
         move = move_named(moves, name)
         found = look(move, ends_of(move), ledger_of(moves, name))
     if as_json:
@@ -63,7 +64,7 @@ def verify(
     from strangler_proxy.handover.ledger import keep_verified, stamp, utc_now
 
     ledger = ledger_of(moves, name)
-    with outcome(as_json):
+    with outcome(as_json), breaking_off():
         move = move_named(moves, name)
         began = stamp(utc_now())
         report = _repaired(move, ledger) if repair else _compared(move, ledger, shown)

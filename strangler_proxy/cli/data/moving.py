@@ -13,6 +13,7 @@ from strangler_proxy.cli.data.shared import (
     CODES,
     STOPPED,
     Usage,
+    breaking_off,
     data,
     ends_of,
     ledger_of,
@@ -40,7 +41,7 @@ def plan(
     from strangler_proxy.handover.plan import plan as make_plan
     from strangler_proxy.handover.site import open_site
 
-    with outcome(as_json):
+    with outcome(as_json), breaking_off():
         move = move_named(moves, name)
         note, mistakes = _routes(move, config)
         try:

@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
@@ -130,12 +130,35 @@ def stopping() -> Iterator[threading.Event]:
         stop_it.set()
         signal.signal(number, signal.SIG_DFL)
 
+    with _handled_by(told):
+        yield stop_it
+
+
+@contextmanager
+def breaking_off() -> Iterator[None]:
+    """Interrupted by those signals, wherever it is: for what may end in the middle of anything."""
+
+    def told(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt  # which no driver takes for a fault of its own
+
+    try:
+        with _handled_by(told):
+            yield
+    except KeyboardInterrupt:
+        from strangler_proxy.handover.takeover import TOLD, Interrupted
+
+        raise Interrupted(TOLD) from None
+
+
+@contextmanager
+def _handled_by(told: Callable[[int, object], None]) -> Iterator[None]:
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, told) for number in numbers}
     try:
-        yield stop_it
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -73,6 +73,9 @@ class Watcher(Protocol):
     def result(self, text: str, verdict: Verdict) -> None:
         """A part or a gate has ended, well or not."""
 
+    def left(self, text: str) -> None:
+        """A part has ended, and has left something for a person to look at."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -160,7 +163,7 @@ class Run:
         try:
             if not resumed:
                 self.ledger.record(Kind.DOING, part=part.name, facts=dict(part.prepare()))
-            part.execute(self.ledger.state.part(part.name).facts, self.pace)
+            left = part.execute(self.ledger.state.part(part.name).facts, self.pace)
         except PartFailed as fault:
             self.pace.wait(
                 0
@@ -168,8 +171,9 @@ class Run:
             text = f"{part.name}: {fault}"
             self.watcher.result(text, Verdict.FAILED)
             return self._failed(text)
-        self.ledger.record(Kind.DONE, part=part.name)
+        self.ledger.record(Kind.DONE, part=part.name, **_kept(left))
         self.watcher.result(part.name, Verdict.PASSED)
+        self._tell_left(part, left)
         return None
 
     def _prove(self, move: Prove) -> Outcome | None:
@@ -226,7 +230,7 @@ class Run:
         self.watcher.acting(first.back)
         self.ledger.record(Kind.UNDOING, parts=names)
         try:
-            first.undo(self.ledger.state.part(first.name).facts, self.pace)
+            left = first.undo(self.ledger.state.part(first.name).facts, self.pace)
         except NoWayBack as fault:
             self.watcher.result(f"{first.name}: {fault}", Verdict.FAILED)
             self.ledger.record(Kind.ONWARD, part=first.name, text=str(fault))
@@ -235,9 +239,14 @@ class Run:
         except PartFailed as fault:
             self.watcher.result(f"{first.name}: {fault}", Verdict.FAILED)
             return self._stopped(f"{first.name} could not be undone: {fault}", wanted)
-        self.ledger.record(Kind.UNDONE, parts=names)
+        self.ledger.record(Kind.UNDONE, parts=names, **_kept(left))
         self.watcher.result(f"undone: {', '.join(names)}", Verdict.PASSED)
+        self._tell_left(first, left)
         return None
+
+    def _tell_left(self, part: Part, left: str | None) -> None:
+        if left:
+            self.watcher.left(f"{part.name}: {left}")
 
     def _restored(self, wanted: Direction) -> Outcome | None:
         cause = self.ledger.state.cause
@@ -271,3 +280,7 @@ class Run:
             if part and known and known.progress is Progress.DONE and not part.holds(known.facts):
                 gates = [gate_key(stage, gate) for gate in stage.gates]
                 self.ledger.record(Kind.LAPSED, part=part.name, gates=gates)
+
+
+def _kept(left: str | None) -> dict[str, str]:
+    return {"left": left} if left else {}

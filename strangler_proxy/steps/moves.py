@@ -91,12 +91,15 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """How a cut-over or a rollback ended; `reason` is why it was undone."""
+    """How a cut-over or a rollback ended; `reason` is why it was undone, and `warnings` are left
+    for a person.
+    """
 
     done: bool
     reason: str = ""
     hold_ms: float = 0.0
     held: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 class DataMove(Protocol):
@@ -197,7 +200,10 @@ class MoveCommands:
         told = self._change(command, "--execute", "-c", str(self.config), within_s=WHOLE_S)
         if told["already"]:
             return HandedOver(True)
-        return HandedOver(told["done"], told["reason"] or "", told["hold_ms"], told["held"])
+        return HandedOver(
+            *(told["done"], told["reason"] or "", told["hold_ms"], told["held"]),
+            tuple(told["warnings"]),
+        )
 
     def remove(self) -> None:
         """See `DataMove`."""

@@ -53,6 +53,11 @@ class Narrator:
         colour, mark = MARKS[verdict]
         self._line(f"[{colour}]{mark:>4}[/] {escape(text)}")
 
+    def left(self, text: str) -> None:
+        """Something is left for a person to look at."""
+        self.quiet()
+        self._line(f"[yellow]note[/] {escape(text)}")
+
     def _pause_s(self) -> float:
         return min(self.most_quiet_s, max(self.quiet_s, (self.clock() - self._since) / 12))
 

@@ -84,11 +84,14 @@ class Part(Protocol):
     def prepare(self) -> Facts:
         """Look at what is there now, and change nothing. Raises as `execute`."""
 
-    def execute(self, facts: Facts, pace: Pace) -> None:
-        """Make the change. Raises PartFailed, StandsStill, Interrupted."""
+    def execute(self, facts: Facts, pace: Pace) -> str | None:
+        """Make the change; what is left for a person to look at, if anything is.
 
-    def undo(self, facts: Facts, pace: Pace) -> None:
-        """Make it as it was. Raises PartFailed, StandsStill, Interrupted."""
+        Raises PartFailed, StandsStill, Interrupted.
+        """
+
+    def undo(self, facts: Facts, pace: Pace) -> str | None:
+        """Make it as it was; likewise."""
 
     def holds(self, facts: Facts) -> bool:
         """Whether the change, once made, is still in force (a process may have died since)."""

@@ -194,20 +194,20 @@ class HandOver:
         """Note whose the tables are."""
         return {"owner": self._owner()}
 
-    def execute(self, facts: Facts, pace: Pace) -> None:
-        """Cut over; one that was done already is left as it is."""
-        self._hand_over(CANDIDATE, pace)
+    def execute(self, facts: Facts, pace: Pace) -> str | None:
+        """Cut over; one that was done already is left as it is. What it warned of, if it did."""
+        return self._hand_over(CANDIDATE, pace)
 
-    def undo(self, facts: Facts, pace: Pace) -> None:
-        """Roll back, unless the tables were the candidate's before.
+    def undo(self, facts: Facts, pace: Pace) -> str | None:
+        """Roll back, unless the tables were the candidate's before; likewise.
 
         Asked for also where the control has them: a cut-over of a run that was killed may be at
         work, and is waited for, or may have been left open, and is settled first.
         """
         if facts["owner"] != CONTROL:
-            return
+            return None
         with standing_still(self.writers, pace):
-            self._hand_over(CONTROL, pace)
+            return self._hand_over(CONTROL, pace)
 
     def holds(self, facts: Facts) -> bool:
         """Whether the tables are still the candidate's."""
@@ -219,8 +219,11 @@ class HandOver:
         except MoveFailed as fault:
             raise PartFailed(f"whose {self.move.name} is cannot be read: {fault}") from fault
 
-    def _hand_over(self, to: str, pace: Pace) -> None:
-        """Until the tables are that side's; what the last try says is told if they never are."""
+    def _hand_over(self, to: str, pace: Pace) -> str | None:
+        """Until the tables are that side's; what the last try says is told if they never are.
+
+        What the one that was done warns of.
+        """
         ended = HandedOver(False, "it was not tried")
         for number in range(self.tries):
             if number:
@@ -232,8 +235,9 @@ class HandOver:
             except MoveFailed as fault:  # refused, or not settled: the state tells which
                 ended = HandedOver(False, str(fault))
             if ended.done:
-                return
-        self._see_where_it_stands(to, ended.reason)
+                return "; ".join(ended.warnings) or None
+        self._see_where_it_stands(to, "; ".join((ended.reason, *ended.warnings)))
+        return None
 
     def _see_where_it_stands(self, to: str, reason: str) -> None:
         """Raises PartFailed where nothing has changed, and StandsStill where that is not known."""

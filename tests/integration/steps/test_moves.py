@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.processes import ROOT
-from strangler_proxy.steps.moves import MoveBusy, MoveCommands
+from strangler_proxy.steps.moves import HandedOver, MoveBusy, MoveCommands
 from strangler_proxy.steps.pace import RealPace
 from strangler_proxy.steps.parts import ClearLeftovers, HandOver, RetireMove
 from strangler_proxy.steps.step import NoWayBack
@@ -163,3 +163,11 @@ def test_rows_are_put_right_only_where_all_that_differ_are_left_over(folder: Pat
     compared(folder, "extra", "extra")
     ClearLeftovers(move_of(folder)).execute({}, RealPace())
     assert calls(folder) == ["verify notes"] * 4 + ["verify notes --repair"]
+
+
+def test_what_a_cut_over_warns_of_is_passed_on(folder: Path) -> None:
+    ended = {"done": True, "already": False, "reason": None, "hold_ms": 80.5, "held": 3}
+    told = json.dumps({**ended, "warnings": ["edge-2: flip by hand"]})
+    (folder / "cutover.json").write_text('{"event": "said", "text": "..."}\n' + told)
+    handed = move_of(folder).hand_over("candidate")
+    assert handed == HandedOver(True, "", 80.5, 3, ("edge-2: flip by hand",))

@@ -23,9 +23,9 @@ class FakePace:
 class FakePart:
     """Writes what is done to it into a journal; `world` is what a real part would change."""
 
-    def __init__(self, name, world, *, family=None, fails=None, holds=True):
+    def __init__(self, name, world, *, family=None, fails=None, holds=True, left=None):
         self.name, self.world, self.family = name, world, family
-        self.fails, self.still_holds = fails, holds
+        self.fails, self.still_holds, self.left = fails, holds, left
         self.forward, self.back = f"do {name}", f"undo {name}"
 
     def prepare(self):
@@ -36,12 +36,14 @@ class FakePart:
             raise PartFailed("it broke")
         self.world[self.name] = "done"
         self.world.setdefault("journal", []).append(f"execute {self.name}")
+        return self.left
 
     def undo(self, facts, pace):
         if self.fails == "undo":
             raise PartFailed("it is stuck")
         self.world[self.name] = facts["before"]
         self.world.setdefault("journal", []).append(f"undo {self.name}")
+        return self.left
 
     def holds(self, facts):
         return self.still_holds
@@ -111,3 +113,6 @@ class Silent:
 
     def result(self, text, verdict):
         self.told.append(f"{verdict} {text}")
+
+    def left(self, text):
+        self.told.append(f"note {text}")

@@ -59,6 +59,7 @@ class FakeMove:
     against: str = ""
     broken: str = ""
     busy: int = 0
+    warnings: tuple[str, ...] = ()
     verified: Verified = ALIKE
     asked: list[str] = field(default_factory=list)
     name: str = "notes"
@@ -89,9 +90,9 @@ class FakeMove:
             self.busy -= 1
             raise MoveBusy("pid 7 is at work")
         if self.reasons:
-            return HandedOver(False, self.reasons.pop(0))
+            return HandedOver(False, self.reasons.pop(0), warnings=self.warnings)
         self.now = replace(self.now, owner=to)
-        return HandedOver(True)
+        return HandedOver(True, warnings=self.warnings)
 
     def retire(self, drop_tables: bool) -> None:
         if self.busy:
@@ -206,6 +207,15 @@ def test_a_cut_over_that_went_back_is_tried_again_and_in_the_end_told() -> None:
     with pytest.raises(PartFailed, match=r"in 3 tries, and all is as it was: it was late"):
         HandOver(move, tries=3).execute({"owner": CONTROL}, pace)
     assert move.now.owner == CONTROL
+
+
+def test_what_a_cut_over_warns_of_is_left_for_a_person_whichever_way_it_ends() -> None:
+    move = FakeMove(FOLLOWS, warnings=("edge-1: flip by hand", "edge-2: flip by hand"))
+    for act in (HandOver(move).execute, HandOver(move).undo):
+        assert act({"owner": CONTROL}, FakePace()) == "edge-1: flip by hand; edge-2: flip by hand"
+    move.reasons = ["it was late"]
+    with pytest.raises(PartFailed, match="it was late; edge-1: flip by hand"):
+        HandOver(move, tries=1).execute({"owner": CONTROL}, FakePace())
 
 
 def test_another_command_at_work_is_waited_for_but_not_for_ever() -> None:

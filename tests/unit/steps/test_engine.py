@@ -72,6 +72,16 @@ def test_parts_execute_in_order_each_behind_the_gates_before_it(world):
     ]
 
 
+def test_what_a_part_leaves_for_a_person_is_told_behind_it_and_kept(world):
+    stage = Stage("1", world.part("a", left="edge-2 has not confirmed: flip by hand"))
+    for wanted, done in ((Direction.EXECUTE, "passed a"), (Direction.UNDO, "passed undone: a")):
+        world.run(wanted, stage)
+        at = world.watcher.told.index(done)
+        assert world.watcher.told[at + 1] == "note a: edge-2 has not confirmed: flip by hand"
+    kept = [record["left"] for record in read_ledger(world.path) if "left" in record]
+    assert kept == ["edge-2 has not confirmed: flip by hand"] * 2
+
+
 def test_a_failed_gate_makes_the_step_fall_back_in_reverse_order(world):
     stages = (
         Stage("1", world.part("a")),

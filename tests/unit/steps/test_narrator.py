@@ -18,6 +18,7 @@ def told(terminal):
         pace.wait(1)
         narrator.looking("gate", Evidence(Verdict.INCONCLUSIVE, f"{seen} of 20 seen"))
     narrator.result("gate: 20 of 20 [seen]", Verdict.PASSED)
+    narrator.left("edge [2]: flip by hand")
     narrator.quiet()
     return out.getvalue()
 
@@ -28,6 +29,7 @@ def test_a_log_gets_plain_lines_and_evidence_only_now_and_then():
         "  . gate: 4 of 20 seen",
         "  . gate: 9 of 20 seen",
         "  ok gate: 20 of 20 [seen]",
+        "note edge [2]: flip by hand",
     ]
 
 
@@ -35,7 +37,7 @@ def test_a_terminal_sees_evidence_count_up_in_place_and_keeps_the_result():
     text = told(terminal=True)
     assert "11 of 20 seen" not in told(terminal=False)
     assert "\x1b[2K" in text  # the live line is erased and written again
-    assert "gate: 20 of 20 [seen]" in text.splitlines()[-1]
+    assert "gate: 20 of 20 [seen]" in text.splitlines()[-2]
 
 
 def test_a_log_of_a_gate_that_takes_a_day_stays_short():

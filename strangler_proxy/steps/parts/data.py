@@ -6,7 +6,7 @@ them back, the mover ends, and what was made in the databases goes.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -18,6 +18,7 @@ from strangler_proxy.steps.moves import (
     MoveBusy,
     MoveFailed,
 )
+from strangler_proxy.steps.pace import RealPace
 from strangler_proxy.steps.step import Facts, Pace, PartFailed, StandsStill
 
 BUSY_S, PAUSE_S = 600.0, 2.0
@@ -147,15 +148,20 @@ class Writer(Protocol):
 
 @contextmanager
 def standing_still(writers: tuple[Writer, ...], pace: Pace) -> Iterator[None]:
-    """Those of them that run are stopped for the block, and started again after it."""
+    """Those of them that run are stopped for the block, and started again after it.
+
+    A stop that is asked for meanwhile keeps none of them from coming back, nor does one that fails
+    keep the others. Each is bounded by what it takes itself.
+    """
     running = [writer for writer in writers if writer.pid() is not None]
-    try:
+    unhurried = RealPace()  # which nobody asks to stop
+    with ExitStack() as started_again:
         for writer in running:
-            writer.stop(pace)
+            pace.wait(0)
+            started_again.callback(writer.execute, {}, unhurried)
+            writer.stop(unhurried)  # one that is half stopped would be found running
+        pace.wait(0)
         yield
-    finally:
-        for writer in running:
-            writer.execute({}, pace)
 
 
 @dataclass(frozen=True)

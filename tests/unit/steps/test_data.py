@@ -22,6 +22,7 @@ from strangler_proxy.steps.parts.data import ClearLeftovers, HandOver, PlanMove
 from strangler_proxy.steps.step import (
     Evidence,
     Facts,
+    Interrupted,
     Pace,
     PartFailed,
     StandsStill,
@@ -167,6 +168,46 @@ def test_who_stood_still_goes_on_when_the_writes_did_not_come_back() -> None:
     with pytest.raises(PartFailed, match="late"):
         HandOver(move, (FakeWriter(move.asked),), tries=1).undo({"owner": CONTROL}, FakePace())
     assert move.asked == ["writer stopped", f"to {CONTROL}", "writer started"]
+
+
+@dataclass
+class SlowWriter(FakeWriter):
+    """It waits to stop and to start; stopping it takes a second of `step`, the pace of its step."""
+
+    step: FakePace = field(default_factory=FakePace)
+
+    def stop(self, pace: Pace) -> None:
+        pace.wait(0)
+        super().stop(pace)
+        self.step.time += 1
+
+    def execute(self, facts: Facts, pace: Pace) -> None:
+        pace.wait(0)
+        super().execute(facts, pace)
+
+
+def test_a_step_that_is_told_to_stop_leaves_nobody_standing_still() -> None:
+    move, pace = FakeMove(now=replace(FOLLOWS, owner=CANDIDATE)), FakePace(stop_at=1.0)
+    writers = tuple(SlowWriter(move.asked, step=pace) for _ in range(2))
+    with pytest.raises(Interrupted):
+        HandOver(move, writers).undo({"owner": CONTROL}, pace)
+    assert move.asked == ["writer stopped", "writer started"]
+
+
+@dataclass
+class BrokenWriter(FakeWriter):
+    """It does not start."""
+
+    def execute(self, facts: Facts, pace: Pace) -> None:
+        raise PartFailed("no such command")
+
+
+def test_one_writer_that_does_not_start_again_keeps_no_other_from_it() -> None:
+    move = FakeMove(now=replace(FOLLOWS, owner=CANDIDATE))
+    well, broken = FakeWriter(move.asked), BrokenWriter(move.asked)
+    with pytest.raises(PartFailed, match="no such command"):
+        HandOver(move, (well, broken, well)).undo({"owner": CONTROL}, FakePace())
+    assert move.asked.count("writer started") == 2
 
 
 def test_who_writes_past_the_proxy_goes_on_while_the_writes_go_over() -> None:

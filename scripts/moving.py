@@ -21,7 +21,8 @@ from strangler_proxy.handover.standing import Phase, standing
 from strangler_proxy.steps import Stage, Step
 from strangler_proxy.steps.gates import AnswersCompared, Copied, RowsAlike, Sample
 from strangler_proxy.steps.http import ask
-from strangler_proxy.steps.moves import MoveCommands, mover_runs
+from strangler_proxy.steps.move_commands import MoveCommands
+from strangler_proxy.steps.moves import mover_runs
 from strangler_proxy.steps.options import count, option, percents, positive
 from strangler_proxy.steps.parts import (
     ClearLeftovers,

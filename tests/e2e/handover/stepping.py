@@ -18,7 +18,8 @@ from strangler_proxy.steps.decision import Direction
 from strangler_proxy.steps.engine import Run
 from strangler_proxy.steps.gates import Copied, RowsAlike
 from strangler_proxy.steps.ledger import open_ledger
-from strangler_proxy.steps.moves import MoveCommands, mover_runs
+from strangler_proxy.steps.move_commands import MoveCommands
+from strangler_proxy.steps.moves import mover_runs
 from strangler_proxy.steps.narrator import Narrator
 from strangler_proxy.steps.pace import RealPace, stopped_by_signals
 from strangler_proxy.steps.parts import HandOver, PlanMove, RetireMove, StartProcess

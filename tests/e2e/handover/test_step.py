@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from strangler_proxy.steps.moves import MoveCommands, MoveFailed
+from strangler_proxy.steps.move_commands import MoveCommands
+from strangler_proxy.steps.moves import MoveFailed
 from tests.e2e.handover.commands import COMMAND, END_S, Notes, notes_moving
 from tests.wire_tools.proxy import until
 

@@ -61,7 +61,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def lock_holder(file: int) -> int | None:
-    """Who has an open file flocked: its pid, 0 where this process sees none; None for nobody.
+    """Who has an open file flocked: its pid, as far as this process can see it; None for nobody.
 
     Asked without taking the lock (proc(5)). Raises OSError.
     """

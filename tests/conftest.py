@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import uuid
@@ -17,6 +18,10 @@ from werkzeug.serving import make_server
 
 from tests.mongodb.replica_set import replica_set, scratch_documents
 from tests.services import scratch_database
+from tests.shell import forget_the_site
+
+# Before any test is imported: what its own children inherit is already clean.
+forget_the_site(os.environ)
 
 # How long an example takes says how busy the machine is, and nothing of what is tested. With CI
 # set, Hypothesis draws the same examples each time.

@@ -35,7 +35,10 @@ EXTRA = "extra"
 
 @dataclass(frozen=True)
 class MoveCommands:
-    """A `DataMove`. `command` is how `strangler` is called, `environ` what its processes get."""
+    """A `DataMove`. `command` is how `strangler` is called, `environ` what its processes get.
+
+    A look may take `look_s`; what reads whole tables, or carries rows over, `whole_s`.
+    """
 
     name: str
     moves: Path
@@ -43,6 +46,8 @@ class MoveCommands:
     environ: Mapping[str, str]
     command: tuple[str, ...] = (str(Path(sys.executable).parent / "strangler"),)
     ledgers: Path | None = None
+    look_s: float = LOOK_S
+    whole_s: float = WHOLE_S
 
     @property
     def start_command(self) -> tuple[str, ...]:
@@ -51,12 +56,12 @@ class MoveCommands:
 
     def plan(self) -> None:
         """See `DataMove`."""
-        self._run("plan", "-c", str(self.config))
+        self._run("plan", "-c", str(self.config), within_s=self.whole_s)
 
     def state(self) -> MoveState:
         """See `DataMove`."""
         changing = orphans.at_work(self._lock)  # before what it may have changed is looked at
-        told = self._run("status")
+        told = self._run("status", within_s=self.look_s)
         tables, waiting = told["tables"], told["waiting"] or {}
         return MoveState(
             begun=told["begun_at"] is not None,
@@ -78,16 +83,16 @@ class MoveCommands:
 
     def verify(self) -> Verified:
         """See `DataMove`."""
-        return _verified(self._run("verify", "--show", str(_SHOWN), within_s=WHOLE_S))
+        return _verified(self._run("verify", "--show", str(_SHOWN), within_s=self.whole_s))
 
     def repair(self) -> Verified:
         """See `DataMove`."""
-        return _verified(self._change("verify", "--repair", within_s=WHOLE_S))
+        return _verified(self._change("verify", "--repair", within_s=self.whole_s))
 
     def hand_over(self, to: str) -> HandedOver:
         """See `DataMove`."""
         command = "cutover" if to == CANDIDATE else "rollback"
-        told = self._change(command, "--execute", "-c", str(self.config), within_s=WHOLE_S)
+        told = self._change(command, "--execute", "-c", str(self.config), within_s=self.whole_s)
         if told["already"]:
             return HandedOver(True)
         return HandedOver(
@@ -97,12 +102,12 @@ class MoveCommands:
 
     def remove(self) -> None:
         """See `DataMove`."""
-        self._change("remove", "--yes")
+        self._change("remove", "--yes", within_s=self.look_s)
 
     def retire(self, drop_tables: bool) -> None:
         """See `DataMove`."""
         drop = ("--drop-tables",) if drop_tables else ()
-        self._change("retire", "--execute", "--yes", *drop, within_s=WHOLE_S)
+        self._change("retire", "--execute", "--yes", *drop, within_s=self.whole_s)
 
     @property
     def _lock(self) -> Path:
@@ -112,7 +117,7 @@ class MoveCommands:
         where = ("--ledgers", str(self.ledgers)) if self.ledgers else ()
         return (*self.command, "data", *where, command, self.name, "-m", str(self.moves))
 
-    def _change(self, command: str, *options: str, within_s: float = LOOK_S) -> dict[str, Any]:
+    def _change(self, command: str, *options: str, within_s: float) -> dict[str, Any]:
         """See `_run`; of a command beside which no other may begin."""
         with orphans.alone(self._lock) as lock:
             if lock is None:
@@ -120,7 +125,7 @@ class MoveCommands:
             return self._run(command, *options, within_s=within_s, kept=(lock,))
 
     def _run(
-        self, command: str, *options: str, within_s: float = LOOK_S, kept: Sequence[int] = ()
+        self, command: str, *options: str, within_s: float, kept: Sequence[int] = ()
     ) -> dict[str, Any]:
         """What the command says last. A bad state, or rows that differ, are answers too.
 

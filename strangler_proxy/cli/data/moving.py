@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from strangler_proxy.handover.move import Move
     from strangler_proxy.handover.run import Ending
 
+_WHOLE_STATEMENT_S = 3600.0  # rows without a document are looked for in whole tables
+
 
 @data.command(epilog=f"Example:  strangler data plan posts -m moves.yaml\n\n{CODES}")
 def plan(
@@ -45,7 +47,7 @@ def plan(
         move = move_named(moves, name)
         note, mistakes = _routes(move, config)
         try:
-            with open_site(move, ends_of(move)) as site:
+            with open_site(move, ends_of(move), _WHOLE_STATEMENT_S) as site:
                 planned = make_plan(site)
         except HandoverRefused as refused:
             mistakes += refused.sentences

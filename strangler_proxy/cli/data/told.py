@@ -17,7 +17,7 @@ from strangler_proxy.handover.progress import Advance, Bars
 
 if TYPE_CHECKING:
     from strangler_proxy.handover.databases.port import TableName
-    from strangler_proxy.handover.plan import Plan, PlannedColumn
+    from strangler_proxy.handover.plan import Plan
     from strangler_proxy.handover.run import Lag
     from strangler_proxy.handover.status import Status
     from strangler_proxy.handover.verify import Difference, Report
@@ -115,10 +115,6 @@ def plan_table(plan: "Plan") -> Table:
 def _table(*headers: str) -> Table:
     """With names whole, however narrow the terminal is."""
     return Table(*(Column(header, overflow="fold") for header in headers))
-
-
-def _column(column: "PlannedColumn") -> str:
-    return column.target if column.source == column.target else f"{column.target} = {column.source}"
 
 
 def plan_lines(plan: "Plan") -> list[str]:

@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scripts.processes import ROOT
 from strangler_proxy.steps.move_commands import MoveCommands
-from strangler_proxy.steps.moves import HandedOver, MoveBusy
+from strangler_proxy.steps.moves import HandedOver, MoveBusy, MoveFailed
 from strangler_proxy.steps.pace import RealPace
 from strangler_proxy.steps.parts import ClearLeftovers, HandOver, RetireMove
 from strangler_proxy.steps.step import NoWayBack
@@ -29,11 +31,11 @@ STRANGLER = """
 import json, pathlib, sys, time
 here, command = pathlib.Path(__file__).parent, sys.argv[2]
 status = json.loads((here / "status.json").read_text())
+(here / f"{command} begun").touch()
+deadline = time.monotonic() + 60
+while (here / f"{command} held").exists() and time.monotonic() < deadline:
+    time.sleep(0.01)
 if command != "status":
-    (here / "begun").touch()
-    deadline = time.monotonic() + 60
-    while (here / f"{command} held").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
     with (here / "calls").open("a") as calls:
         print(*sys.argv[2:4], *({"--repair"} & set(sys.argv)), file=calls)
     if command in ("cutover", "rollback"):
@@ -87,7 +89,7 @@ def killed_in(folder: Path, part: str, command: str) -> None:
     program = STEP.format(part=part, folder=str(folder))
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     step = subprocess.Popen([sys.executable, "-c", program], env=environ)
-    until((folder / "begun").exists, "the command runs", 60.0)
+    until((folder / f"{command} begun").exists, "the command runs", 60.0)
     step.kill()
     step.wait()
 
@@ -172,3 +174,18 @@ def test_what_a_cut_over_warns_of_is_passed_on(folder: Path) -> None:
     (folder / "cutover.json").write_text('{"event": "said", "text": "..."}\n' + told)
     handed = move_of(folder).hand_over("candidate")
     assert handed == HandedOver(True, "", 80.5, 3, ("edge-2: flip by hand",))
+
+
+def test_a_plan_that_reads_whole_tables_may_take_longer_than_a_look(folder: Path) -> None:
+    move = replace(move_of(folder), look_s=0.5)
+    for command in ("plan", "status"):
+        (folder / f"{command} held").touch()
+    with ThreadPoolExecutor(1) as thread:
+        planned = thread.submit(move.plan)
+        try:
+            until((folder / "plan begun").exists, "it is being planned", 60.0)
+            with pytest.raises(MoveFailed, match=r"timed out after 0\.5 seconds"):
+                move.state()
+        finally:
+            let_go(folder)
+        planned.result(60.0)

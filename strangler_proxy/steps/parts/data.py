@@ -17,6 +17,7 @@ from strangler_proxy.steps.moves import (
     HandedOver,
     MoveBusy,
     MoveFailed,
+    MoveState,
 )
 from strangler_proxy.steps.pace import RealPace
 from strangler_proxy.steps.step import Facts, Pace, PartFailed, StandsStill
@@ -198,7 +199,7 @@ class HandOver:
 
     def prepare(self) -> Facts:
         """Note whose the tables are."""
-        return {"owner": self._owner()}
+        return {"owner": self._state().owner}
 
     def execute(self, facts: Facts, pace: Pace) -> str | None:
         """Cut over; one that was done already is left as it is. What it warned of, if it did."""
@@ -217,13 +218,13 @@ class HandOver:
 
     def holds(self, facts: Facts) -> bool:
         """Whether the tables are still the candidate's."""
-        return self._owner() == CANDIDATE
+        return self._state().owner == CANDIDATE
 
-    def _owner(self) -> str:
+    def _state(self) -> MoveState:
         try:
-            return self.move.state().owner
-        except MoveFailed as fault:
-            raise PartFailed(f"whose {self.move.name} is cannot be read: {fault}") from fault
+            return self.move.state()
+        except MoveFailed as fault:  # which is no reason to go back
+            raise StandsStill(f"whose {self.move.name} is cannot be read: {fault}") from fault
 
     def _hand_over(self, to: str, pace: Pace) -> str | None:
         """Until the tables are that side's; what the last try says is told if they never are.
@@ -247,10 +248,7 @@ class HandOver:
 
     def _see_where_it_stands(self, to: str, reason: str) -> None:
         """Raises PartFailed where nothing has changed, and StandsStill where that is not known."""
-        try:
-            state = self.move.state()
-        except MoveFailed as fault:
-            raise StandsStill(f"{reason}; whose {self.move.name} is: {fault}") from fault
+        state = self._state()
         if state.cut_over_begun:
             raise StandsStill(
                 f"a cut-over of {self.move.name} was begun, and is neither done nor undone: "

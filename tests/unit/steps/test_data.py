@@ -287,7 +287,7 @@ def test_a_cut_over_that_is_neither_done_nor_undone_stops_the_step_where_it_stan
 @pytest.mark.parametrize("way", ["execute", "undo"])
 def test_a_cut_over_whose_end_cannot_be_looked_at_stops_the_step_where_it_stands(way: str) -> None:
     move = FakeMove(FOLLOWS, reasons=["it was late"] * 5, broken="the ledger is damaged")
-    with pytest.raises(StandsStill, match=r"it was late; .*the ledger is damaged"):
+    with pytest.raises(StandsStill, match="whose notes is cannot be read: the ledger is damaged"):
         getattr(HandOver(move), way)({"owner": CONTROL}, FakePace())
 
 
@@ -321,9 +321,9 @@ def test_leftovers_that_cannot_be_looked_for_now_are_no_reason_to_throw_the_copy
 
 
 @pytest.mark.parametrize("act", ["prepare", "holds"])
-def test_a_move_that_cannot_be_looked_at_is_told(act: str) -> None:
+def test_a_move_that_cannot_be_looked_at_stops_the_step_where_it_stands(act: str) -> None:
     part = HandOver(FakeMove(broken="the ledger is damaged"))
-    with pytest.raises(PartFailed, match="the ledger is damaged"):
+    with pytest.raises(StandsStill, match="the ledger is damaged"):
         getattr(part, act)(*([{}] if act == "holds" else []))
 
 

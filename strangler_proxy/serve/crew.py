@@ -15,6 +15,7 @@ from typing import Any
 
 from strangler_proxy.admin.proxy import HoldRefused
 from strangler_proxy.config import Config, ConfigError, Problem
+from strangler_proxy.serve.edition import Edition
 from strangler_proxy.serve.figures import Figures, Past
 from strangler_proxy.serve.holding import Holding
 from strangler_proxy.serve.link import Link, LinkClosed, Message
@@ -78,19 +79,19 @@ class Crew:
         self._briefing, self._asked = briefing, asked
         self._workers: dict[int, Worker] = {}
         self._keepers: list[asyncio.Task[None]] = []
-        self._served: tuple[Config, int] | None = None
+        self._served: Edition | None = None
         self._holding: Holding | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     # --- processes
 
-    async def start(self, config: Config, generation: int) -> None:
+    async def start(self, edition: Edition) -> None:
         """Start all workers and wait until they serve; ConfigError when one cannot."""
-        self._served = (config, generation)
+        self._served = edition
         for slot in range(len(self._sockets)):
             self._workers[slot] = await self._spawn(slot)
-            await self._give(self._workers[slot], config, generation)
+            await self._give(self._workers[slot], edition)
         loop = asyncio.get_running_loop()
         self._keepers = [loop.create_task(self._keep(slot)) for slot in self._workers]
 
@@ -115,8 +116,7 @@ class Crew:
     async def _give(
         self,
         worker: Worker,
-        config: Config,
-        generation: int,
+        edition: Edition,
         answer_s: float = ORDER_TIMEOUT_S,
         hold: str | None = None,
         held: Message | None = None,
@@ -125,11 +125,12 @@ class Crew:
         await worker.order(
             answer_s,
             order="serve",
-            config=config.model_dump(mode="json", exclude_unset=True),
-            generation=generation,
+            config=edition.config.model_dump(mode="json", exclude_unset=True),
+            generation=edition.generation,
+            pem=edition.pem,
             hold=hold,
             held=held,
-            **self._briefing(config),
+            **self._briefing(edition.config),
         )
 
     async def _keep(self, slot: int) -> None:
@@ -167,7 +168,7 @@ class Crew:
             if self._served is not None:
                 holding = self._holding
                 held = holding.rest(time.monotonic()) if holding is not None else None
-                await self._give(worker, *self._served, held=held)
+                await self._give(worker, self._served, held=held)
         except (ConfigError, LinkClosed, TimeoutError) as fault:
             log.error("the new worker does not serve: %s", fault or type(fault).__name__)  # noqa: TRY400 - no trace: the reason is told
             # Its clients would wait for ever on a socket that nobody reads: try with another.
@@ -189,8 +190,8 @@ class Crew:
 
     # --- orders; whoever gives one that all must agree on holds `changing`
 
-    async def install(self, config: Config, generation: int, hold: str | None = None) -> None:
-        """Have all serve by this configuration; ConfigError, with the old one served, when not.
+    async def install(self, edition: Edition, hold: str | None = None) -> None:
+        """Have all serve by this edition; ConfigError, with the old one served, when not.
 
         Under a `hold` every worker must still keep it, and answer while it lasts; the successor of
         one that has died begins with what is left of it.
@@ -200,17 +201,22 @@ class Crew:
         given: list[Worker] = []
         try:
             for worker in list(self._workers.values()):
+                left_s = max(0.0, deadline - time.monotonic())
                 given.append(worker)
-                with contextlib.suppress(LinkClosed):  # dead: its successor gets what wins
-                    left_s = max(0.0, deadline - time.monotonic())
-                    await self._give(worker, config, generation, left_s, hold)
+                try:
+                    await self._give(worker, edition, left_s, hold)
+                except ConfigError:  # it has changed nothing, and has nothing to give back
+                    given.remove(worker)
+                    raise
+                except LinkClosed:
+                    pass  # dead: its successor gets what wins
             if hold is not None:
                 self._answer_s_under(hold)
         except (ConfigError, TimeoutError) as fault:
             await self._give_back(given, answer_s)
             reason = str(fault) or "a worker did not confirm in time"
             raise ConfigError([Problem("", None, "", reason)]) from fault
-        self._served = (config, generation)
+        self._served = edition
         if hold is not None and self._holding is not None:
             self._holding.extended(time.monotonic())
 
@@ -223,10 +229,10 @@ class Crew:
         return holding.left_s(now) / 4
 
     async def _give_back(self, workers: list[Worker], answer_s: float) -> None:
-        """Serve by the old configuration again; a worker that cannot even do that is replaced."""
+        """Serve by the old edition again; a worker that cannot even do that is replaced."""
         if self._served is None:
             return
-        given = [self._give(worker, *self._served, answer_s) for worker in workers]
+        given = [self._give(worker, self._served, answer_s) for worker in workers]
         answers = await asyncio.gather(*given, return_exceptions=True)
         for worker, answer in zip(workers, answers, strict=True):
             if isinstance(answer, TimeoutError):

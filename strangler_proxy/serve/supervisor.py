@@ -5,7 +5,6 @@ A change is made in all workers or in none, and is written into the audit file b
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import os
 import time
@@ -20,6 +19,7 @@ from strangler_proxy.admin.proxy import HoldRefused
 from strangler_proxy.config import Config, ConfigError, Problem, load
 from strangler_proxy.routing import DEFAULT
 from strangler_proxy.serve.crew import HOLD_ANSWER_S, LET_GO_S, Crew
+from strangler_proxy.serve.edition import Edition
 from strangler_proxy.serve.figures import (
     Figures,
     by_route,
@@ -47,13 +47,12 @@ class Supervisor:
         self.stop_wanted = asyncio.Event()
         self.stopping = False
         """Whether what is in flight is only being finished."""
+        self._served = Edition.of(config, 1)
         self._sockets = listen(config.address, workers)
         self._around = Surroundings(path, config, self._members_changed, self._keys_changed)
         shared = {"--board-fd": self._around.board.fd, "--limits-fd": self._around.limits_fd}
         self._crew = Crew(self._sockets, shared, self._around.briefing, self._asked)
         self._audit = AuditLog(audit_path(config, path))
-        self._generation = 1
-        self._digest = digest(config)
         self._holds = 0
         self._reloads: dict[str, Any] = {"served": 0, "refused": 0, "last_unix_s": None}
         self._changed_members: set[str] = set()
@@ -71,7 +70,7 @@ class Supervisor:
         """Start all workers and wait until they serve; ConfigError when one cannot."""
         self._around.serve(self.config)
         await self._around.first_answers()
-        await self._crew.start(self.config, self._generation)
+        await self._crew.start(self._served)
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._tell_news()), loop.create_task(self._crew.count())]
 
@@ -149,31 +148,32 @@ class Supervisor:
         try:
             config = await asyncio.to_thread(load, self.config_path)
             self._refuse_unchangeable(config)
-            if digest(config) != self._digest:
-                await self._change_to(config, who, hold)
+            edition = await asyncio.to_thread(Edition.of, config, self._served.generation + 1)
+            if edition.digest != self._served.digest:
+                await self._change_to(edition, who, hold)
         except (ConfigError, AuditFailed):
             self._reloads["refused"] += 1
             raise
-        return self._generation
+        return self._served.generation
 
-    async def _change_to(self, config: Config, who: str, hold: str | None) -> None:
+    async def _change_to(self, edition: Edition, who: str, hold: str | None) -> None:
+        config = edition.config
         made = changes(self.config, config) or [RENEWED]
         await asyncio.to_thread(self._audit.record, who, *made)
         self._around.serve(config, self.config)
         await self._around.first_answers()
         try:
-            await self._crew.install(config, self._generation + 1, hold)
+            await self._crew.install(edition, hold)
         except ConfigError as refused:
             self._around.serve(self.config)
             with contextlib.suppress(AuditFailed):  # the refusal is what counts, and is told
                 await asyncio.to_thread(self._undone, who, made, str(refused))
             raise
         self._around.serve(config)
-        self._generation += 1
-        self.config, self._digest = config, digest(config)
+        self.config, self._served = config, edition
         self._reloads["served"] += 1
         self._reloads["last_unix_s"] = time.time()
-        log.info("serving generation %d of %s", self._generation, self.config_path)
+        log.info("serving generation %d of %s", edition.generation, self.config_path)
 
     def _undone(self, who: str, made: list[Change], reason: str) -> None:
         self._audit.undone(who, *made, reason=reason)
@@ -292,8 +292,8 @@ class Supervisor:
             "pid": os.getpid(),
             "listen": self.listening_on,
             "config": str(self.config_path),
-            "generation": self._generation,
-            "digest": self._digest,
+            "generation": self._served.generation,
+            "digest": self._served.digest,
             "workers": await self._crew.status(),
         }
 
@@ -307,7 +307,7 @@ class Supervisor:
         told = await self._crew.figures()
         sides, events = self._crew.past.with_living(told)
         return {
-            "generation": self._generation,
+            "generation": self._served.generation,
             "reloads": dict(self._reloads),
             "workers": [each["worker"] for each in told if "worker" in each],
             "sides": side_rows(sides, self.config),
@@ -326,13 +326,3 @@ class Supervisor:
     def _upstream_rows(self, told: list[Figures]) -> list[Message]:
         known, breakers = self._around.membership.status(), self._around.breakers()
         return upstream_rows(known, pools(told), breakers, time.monotonic())
-
-
-def digest(config: Config) -> str:
-    """A short name for a configuration's content, that of its certificate included."""
-    # Only what is set: a fallback of null is another thing than none.
-    content = hashlib.sha256(config.model_dump_json(exclude_unset=True).encode())
-    for file in (config.tls.certificate, config.tls.key) if config.tls else ():
-        with contextlib.suppress(OSError):  # the worker that cannot read it says so
-            content.update(Path(file).read_bytes())
-    return content.hexdigest()[:16]

@@ -19,6 +19,7 @@ import uvloop
 from strangler_proxy.config import Config, ConfigError
 from strangler_proxy.config.address import Address
 from strangler_proxy.policies.board import Board
+from strangler_proxy.serve.edition import Pem
 from strangler_proxy.serve.holding import RELEASE_S
 from strangler_proxy.serve.link import Link, LinkClosed, Message
 from strangler_proxy.wire.endpoint import Member
@@ -68,18 +69,19 @@ class Worker:
         if (fault := self._lost_hold(message.get("hold"))) is not None:
             return {"error": fault}
         members, rows = _members(message["members"]), message["rows"]
+        pem = Pem(*message["pem"]) if message["pem"] is not None else None
         try:
-            if config.tls is not None and self._tls is not None:
-                self._tls.load_cert_chain(config.tls.certificate, config.tls.key)
             if self._plane is None:
                 self._plane = DataPlane(config, time.monotonic, self._outside, members, rows)
                 if (held := message.get("held")) is not None:
                     # What its predecessor was promised to hold is held before the first request.
                     begin = self._plane.begin_hold
                     begin(held["name"], held["routes"], _bounds(held), promised=True)
-                await self._listen(self._plane, config)
+                await self._listen(self._plane, pem)
             else:
                 self._plane.install(config, members, rows)
+                if pem is not None and self._tls is not None:  # only now: nothing refuses any more
+                    pem.load_into(self._tls)
         except ConfigError as refused:
             return {"error": "; ".join(f"{p.where}: {p.message}" for p in refused.problems)}
         except OSError as fault:  # certificates that cannot be read; ssl.SSLError is one too
@@ -88,9 +90,10 @@ class Worker:
         self._take({"members": {}, "keys": message["keys"]})
         return self._status()
 
-    async def _listen(self, plane: DataPlane, config: Config) -> None:
-        if config.tls is not None:
-            self._tls = server_context(config.tls.certificate, config.tls.key)
+    async def _listen(self, plane: DataPlane, pem: Pem | None) -> None:
+        if pem is not None:
+            with pem.as_files() as files:
+                self._tls = server_context(*files)
         self._listener = Listener(plane)
         await self._listener.start(self._socket, self._tls)
         gc.collect()

@@ -110,7 +110,7 @@ class Observation:
 
     def _client(self) -> str:
         exchange = self._exchange
-        return exchange.client.caller(exchange.head, "client").decode("latin-1")
+        return exchange.client.caller(exchange.head, "address").decode("latin-1")
 
 
 def _begin(exchange: "Exchange", tracer: Tracer) -> Span:

@@ -39,6 +39,9 @@ def read_keys(text: str, file: str, wanted: str) -> Mapping[str, Any]:
         line = fault.problem_mark.line + 1 if fault.problem_mark else None
         message = f"is not YAML: {fault.problem or fault.context}"
         raise ConfigError([Problem(file, line, "", message)]) from fault
+    except RecursionError:
+        told = "is nested too deeply"
+        raise ConfigError([Problem(file, None, "", told)]) from None
     except (YAMLError, ValueError) as fault:
         raise ConfigError([Problem(file, None, "", f"is not YAML: {fault}")]) from fault
     if not isinstance(data, Mapping):

@@ -29,13 +29,22 @@ def parse(text: str, file: str = "strangler.yaml") -> Config:
     Reading takes a millisecond for each three lines: the last few that were good are kept.
     """
     data = read_keys(text, file, "keys: upstreams, default, routes")
-    refuse(data, file, _mistakes(data))
-    return Config.model_validate(data)
+    try:
+        refuse(data, file, _mistakes(data))
+        return Config.model_validate({**data, **_empty(data)})
+    except ValidationError as fault:
+        refuse(data, file, _told(fault, ()))
+        raise
+
+
+def _empty(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A key without a value, where that says as much as none of it."""
+    return {"routes": ()} if "routes" in data and data["routes"] is None else {}
 
 
 def _mistakes(data: Mapping[str, Any]) -> Iterator[Mistake]:
     """Yield everything wrong with the document, as (path to the value, message)."""
-    upstreams, routes = data.get("upstreams"), data.get("routes") or ()
+    upstreams, routes = data.get("upstreams"), data.get("routes")
     pieces = {**data, "routes": ()}
     if isinstance(upstreams, Mapping):
         for name, upstream in upstreams.items():
@@ -53,8 +62,12 @@ def shape_mistakes(model: type[BaseModel], value: Any, where: Where) -> Iterator
     try:
         TypeAdapter(model).validate_python(value)
     except ValidationError as fault:
-        for error in fault.errors():
-            yield (*where, *error["loc"]), _for_people(error["type"], error["msg"], error["loc"])
+        yield from _told(fault, where)
+
+
+def _told(fault: ValidationError, where: Where) -> Iterator[Mistake]:
+    for error in fault.errors():
+        yield (*where, *error["loc"]), _for_people(error["type"], error["msg"], error["loc"])
 
 
 def _for_people(kind: str, message: str, loc: tuple[int | str, ...]) -> str:

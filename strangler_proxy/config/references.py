@@ -23,7 +23,9 @@ def reference_mistakes(data: Mapping[str, Any]) -> Iterator[Mistake]:
     default = data.get("default")
     if isinstance(default, str) and default not in upstreams:
         yield ("default",), _unknown("an upstream", default, upstreams)
-    routes = data.get("routes") or ()
+    routes = data.get("routes")
+    if routes is None:
+        return
     if not isinstance(routes, Sequence) or isinstance(routes, str):
         yield ("routes",), "must be a list of routes"
         return

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from pathlib import Path
+from typing import Protocol
 
 from strangler_proxy.admin.site import AdminSite
 from strangler_proxy.config import Config, ConfigError
@@ -16,6 +17,13 @@ from strangler_proxy.serve.supervisor import Supervisor
 log = logging.getLogger(__name__)
 WATCH_S = 0.5
 TOKEN_VARIABLE = "STRANGLER_ADMIN_TOKEN"  # noqa: S105 - the variable's name, not a token
+
+
+class Follower(Protocol):
+    """Who serves by a file."""
+
+    async def follow_file(self) -> int:
+        """Read it again, and serve by it."""
 
 
 async def serve(path: Path, config: Config, workers: int) -> None:
@@ -58,7 +66,7 @@ async def _until_told_to_stop(supervisor: Supervisor, path: Path) -> None:
     loop.add_signal_handler(signal.SIGHUP, changed.set)
     changed.set()  # the file may have changed while the workers started
     watching = loop.create_task(_watch(path, changed))
-    reloading = loop.create_task(_reload_when(changed, supervisor))
+    reloading = loop.create_task(reload_when(changed, supervisor))
     try:
         await stop.wait()
     finally:
@@ -92,7 +100,8 @@ def _version(path: Path) -> tuple[int, ...]:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-async def _reload_when(changed: asyncio.Event, supervisor: Supervisor) -> None:
+async def reload_when(changed: asyncio.Event, supervisor: Follower) -> None:
+    """Take the file over at each change, for ever: what goes wrong with one is told."""
     while True:
         await changed.wait()
         changed.clear()
@@ -102,6 +111,8 @@ async def _reload_when(changed: asyncio.Event, supervisor: Supervisor) -> None:
             log.error("the changed file is refused, the old one stays:\n%s", refused)  # noqa: TRY400 - the problems are the message
         except (OSError, TimeoutError) as fault:
             log.error("the changed file could not be taken over: %s", fault)  # noqa: TRY400 - told
+        except Exception:  # whatever it is, the next change is followed
+            log.exception("the changed file could not be taken over")
 
 
 async def _stop(supervisor: Supervisor) -> None:

@@ -135,6 +135,24 @@ def test_rule_that_an_earlier_route_always_takes_is_told() -> None:
     assert "upload" in message
 
 
+def test_routes_that_are_left_empty_are_none() -> None:
+    assert parse(GOOD.partition("routes:")[0] + "routes:\n").routes == ()
+
+
+@pytest.mark.parametrize("value", ["''", "0", "false", "{}", "{a: 1}", "word"])
+def test_routes_that_are_no_list_are_refused(value: str) -> None:
+    head = GOOD.partition("routes:")[0]
+    assert {(line, where) for line, where, _ in problems(f"{head}routes: {value}")} == {
+        (6, "routes")
+    }
+
+
+@pytest.mark.parametrize("value", ["[" * 400 + "]" * 400, "{a: " * 400 + "1" + "}" * 400])
+def test_values_nested_beyond_measure_are_refused(value: str) -> None:
+    text = GOOD.partition("routes:")[0] + f"routes: {value}"
+    assert [message for _, _, message in problems(text)] == ["is nested too deeply"]
+
+
 def test_missing_and_unreadable_files_are_problems_too(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "missing.yaml")

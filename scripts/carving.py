@@ -159,22 +159,18 @@ def watch(
 ) -> Watch:
     """Errors and p99 of these routes, by the proxy's own counts, with so much evidence of each.
 
-    `slow` are those whose p99 is judged, all when left out; `affected` routes are watched though
-    their own side stays: route name to the upstream that serves it. With `wholly` no caller is the
-    control's any more, and one of which nothing is known counts as one that never failed.
+    `slow` are those whose p99 is judged: all when left out, none when empty. `affected` routes are
+    watched though their own side stays: route name to the upstream that serves it. With `wholly` no
+    caller is the control's any more, and one of which nothing is known counts as one that never
+    failed.
     """
-    judges: tuple[Judge, ...] = (
-        ErrorLimit(options.extra_errors, dict(least)),
-        P99Limit(
-            options.p99_factor,
-            options.p99_floor_s,
-            dict(least if slow is None else slow),
-        ),
-    )
+    judges: list[Judge] = [ErrorLimit(options.extra_errors, dict(least))]
+    if timed := dict(least if slow is None else slow):
+        judges.append(P99Limit(options.p99_factor, options.p99_floor_s, timed))
     return Watch(
         "traffic",
         options.watch_s,
-        tuple(map(Faultless, judges)) if wholly else judges,
+        tuple(map(Faultless, judges) if wholly else judges),
         proxy.counts,
         {
             route.name: (route.control, str(route.candidate))

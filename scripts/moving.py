@@ -45,10 +45,6 @@ SET_BY_UP = "give it the value that scripts/up writes into var/env"
 class Options(WatchOptions):
     """What a team may set; the defaults are for production."""
 
-    percents: tuple[int, ...] = option(
-        (5, 25, 50), "callers whose reads go to the candidate, before the writes", parse=percents
-    )
-    min_requests: int = option(500, "reads that must be seen in each watch", parse=count)
     min_writes: int = option(
         20, "writes of each kind that must be seen after the handover", parse=count
     )
@@ -56,6 +52,16 @@ class Options(WatchOptions):
     copy_within_s: float = option(
         24 * 3600.0, "seconds that the first copy of the tables may take", parse=positive
     )
+
+
+@dataclass(frozen=True)
+class CanaryOptions(Options):
+    """The same for a step that sends reads over before the writes."""
+
+    percents: tuple[int, ...] = option(
+        (5, 25, 50), "callers whose reads go to the candidate, before the writes", parse=percents
+    )
+    min_requests: int = option(500, "reads that must be seen in each watch", parse=count)
 
 
 Sampling = Callable[[Site], Iterator[str]]
@@ -275,9 +281,9 @@ def _handed_over(
 ) -> Iterator[Stage]:
     """Reads by percent, the monolith's own calls, the writes, and the reads wholly."""
     proxy, reads = Proxy(site.config_path), capability.reads
-    least = dict.fromkeys(reads, options.min_requests)
+    shares, least = _canary(reads, options)
     writes = dict.fromkeys(capability.seen, options.min_writes)
-    for share in options.percents if reads else ():
+    for share in shares:
         gate = carving.watch(site, proxy, options, least)
         yield carving.flipped(reads, share, proxy, gate, f"reads {share}%")
     if capability.seam:
@@ -292,3 +298,10 @@ def _handed_over(
         yield carving.flipped(reads, 100, proxy, gate, "reads 100%")
     watch = carving.watch(site, proxy, options, {**least, **writes}, wholly=True)
     yield from soaking.soaked(watch, options.soak_s, options.patience_s, move)
+
+
+def _canary(reads: tuple[str, ...], options: Options) -> tuple[tuple[int, ...], dict[str, int]]:
+    """The shares of callers that go first, and how many reads must be seen of each route."""
+    if not isinstance(options, CanaryOptions):
+        return (), {}
+    return options.percents, dict.fromkeys(reads, options.min_requests)

@@ -20,7 +20,7 @@ from strangler_proxy.config import Route, Upstream
 from strangler_proxy.steps import Gate, Stage, Step
 from strangler_proxy.steps.gates import AnswersCompared, Sample
 from strangler_proxy.steps.http import ask
-from strangler_proxy.steps.options import count, option
+from strangler_proxy.steps.options import count, option, percents
 from strangler_proxy.steps.proxy import Proxy
 from strangler_proxy.steps.script import Script, Site, run_step_script
 
@@ -42,6 +42,9 @@ EXAMPLES = """\
 class Options(WatchOptions):
     """What a team may set; the defaults are for production."""
 
+    percents: tuple[int, ...] = option(
+        (5, 25, 50), "callers to send to the candidate, before all", parse=percents
+    )
     min_requests: int = option(500, "images the candidate must serve in each watch", parse=count)
     min_uploads: int = option(
         20, "uploads, and at last posts, that must be seen in each watch", parse=count

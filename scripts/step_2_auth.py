@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from scripts import carving, moving, order
 from scripts.carving import ROOT, python, variable
-from scripts.moving import Capability, Options
+from scripts.moving import CanaryOptions, Capability
 from strangler_proxy.steps import Step
 from strangler_proxy.steps.parts import RunCommand, RunWhenUndone
 from strangler_proxy.steps.script import Script, Site, run_step_script
@@ -72,7 +72,7 @@ def _samples(site: Site) -> Iterator[str]:
             yield f"/users/{user_id}"
 
 
-def declare(options: Options, site: Site) -> Step:
+def declare(options: CanaryOptions, site: Site) -> Step:
     """The auth step as it runs on this site. Opens nothing. Raises StepError."""
     return moving.declare(capability(), options, site)
 
@@ -81,7 +81,7 @@ SCRIPT = Script(
     "auth",
     "Carve the auth service out of the monolith, behind the running proxy.",
     EXAMPLES,
-    Options,
+    CanaryOptions,
     declare,
     over=lambda site: moving.over("auth", site),
     order=order.of("auth"),

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from extracted.posts.settings import posts_url
 from scripts import carving, moving, order
 from scripts.carving import ROOT, python
-from scripts.moving import Capability, Options, Worker
+from scripts.moving import CanaryOptions, Capability, Worker
 from strangler_proxy.steps import Stage, Step
 from strangler_proxy.steps.parts import RunCommand
 from strangler_proxy.steps.script import Script, Site, StepError, run_step_script
@@ -92,7 +92,7 @@ def _check(database: str) -> None:
         )
 
 
-def declare(options: Options, site: Site) -> Step:
+def declare(options: CanaryOptions, site: Site) -> Step:
     """The posts step as it runs on this site. Opens nothing. Raises StepError."""
     _check(carving.variable(DATABASE, moving.SET_BY_UP))
     return moving.declare(CAPABILITY, options, site)
@@ -102,7 +102,7 @@ SCRIPT = Script(
     "posts",
     "Carve the posts service out of the monolith, behind the running proxy.",
     EXAMPLES,
-    Options,
+    CanaryOptions,
     declare,
     over=lambda site: moving.over("posts", site),
     order=order.of("posts"),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from scripts import soaking
-from strangler_proxy.steps.options import option, percent, percents, positive
+from strangler_proxy.steps.options import option, percent, positive
 
 
 @dataclass(frozen=True)
@@ -12,9 +12,6 @@ class WatchOptions:
 
     external: str | None = option(
         None, "the service is run elsewhere, at this URL: do not start it", metavar="URL"
-    )
-    percents: tuple[int, ...] = option(
-        (5, 25, 50), "callers to send to the candidate, before all", parse=percents
     )
     watch_s: float = option(600.0, "seconds to watch after each flip", parse=positive)
     patience_s: float = option(

@@ -17,10 +17,11 @@ POLL_S = 0.2
 # the hours that the defaults take.
 JUDGED = ("--patience-s", "90", "--p99-floor-s", "2")
 WITH_DATA = (
-    *(*JUDGED, "--extra-errors", "25%", "--min-requests", "8", "--min-writes", "1"),
+    *(*JUDGED, "--extra-errors", "25%", "--min-writes", "1"),
     # The soak looks at the slowest of a few logins, each a bcrypt hash on a machine that is busy.
     *("--copy-within-s", "60", "--soak-s", "1", "--p99-floor-s", "5"),
 )
+WITH_CANARY = (*WITH_DATA, "--percents", "25,50", "--min-requests", "8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,8 @@ STEPS = (
         ),
         data=False,
     ),
-    StepScript(
-        "auth", "scripts/step_2_auth.py", (*WITH_DATA, "--percents", "25,50", "--samples", "3")
-    ),
-    StepScript(
-        "posts", "scripts/step_3_posts.py", (*WITH_DATA, "--percents", "25,50", "--samples", "9")
-    ),
+    StepScript("auth", "scripts/step_2_auth.py", (*WITH_CANARY, "--samples", "3")),
+    StepScript("posts", "scripts/step_3_posts.py", (*WITH_CANARY, "--samples", "9")),
     StepScript("payment", "scripts/step_4_payment.py", (*WITH_DATA, "--samples", "3")),
     StepScript(
         "retire",

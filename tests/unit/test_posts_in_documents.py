@@ -39,7 +39,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 def declared(site: Site) -> list[str]:
     """The names of the stages."""
-    step = step_3_posts.declare(step_3_posts.Options(), site)
+    step = step_3_posts.declare(step_3_posts.CanaryOptions(), site)
     return [stage.name for stage in step.stages]
 
 
@@ -93,7 +93,7 @@ def test_after_a_restart_new_authors_are_asked_for_again(site: Site) -> None:
 
 
 def test_who_runs_the_service_elsewhere_runs_it_here_beside_the_mover(site: Site) -> None:
-    options = step_3_posts.Options(external="http://127.0.0.1:4")
+    options = step_3_posts.CanaryOptions(external="http://127.0.0.1:4")
     parts = step_3_posts.declare(options, site).parts
     started = [part.service for part in parts if isinstance(part, StartProcess)]
     assert started == ["posts-mover", "posts-names"]
@@ -141,5 +141,5 @@ def test_a_driver_that_is_not_installed_is_told_before_anything_is_done(site: Si
 
 
 def test_no_plan_shows_the_password_of_the_database(site: Site) -> None:
-    step = step_3_posts.declare(step_3_posts.Options(), site)
+    step = step_3_posts.declare(step_3_posts.CanaryOptions(), site)
     assert "secret" not in " ".join(part.forward for part in step.parts)

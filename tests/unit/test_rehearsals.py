@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import shlex
+from dataclasses import fields
 from pathlib import Path
 from typing import cast
 
@@ -45,6 +46,12 @@ def test_a_rehearsal_is_understood_and_waits_for_minutes_and_not_for_hours(
     if step.name in {"image", "auth", "posts"}:  # the others have no canary
         # At a small share too few of the traffic's callers come in a few seconds.
         assert options.percents[0] >= 25
+
+
+def test_a_canary_is_offered_by_the_steps_that_have_one() -> None:
+    offered = {step.name: {each.name for each in fields(script_of(step).options)} for step in STEPS}
+    assert {name for name in offered if "percents" in offered[name]} == {"image", "auth", "posts"}
+    assert not offered["payment"] & {"percents", "min_requests"}  # it has no reads to send over
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)

@@ -147,7 +147,7 @@ def site(tmp_path: Path, broker_url: str, monkeypatch: pytest.MonkeyPatch) -> Si
 
 def before_the_service(site: Site, **options: str) -> list[Part]:
     """The auth step's parts whose undo comes when the service has ended, in that order."""
-    step = step_2_auth.declare(step_2_auth.Options(**options), site)
+    step = step_2_auth.declare(step_2_auth.CanaryOptions(**options), site)
     at = [stage.name for stage in step.stages].index("service")
     return [stage.part for stage in reversed(step.stages[:at]) if stage.part]
 

@@ -42,7 +42,7 @@ def test_events_of_a_service_that_has_died_are_sent_all_the_same(
         database.execute(WAITS)
     step: Step
     if name == "posts":
-        step = step_3_posts.declare(step_3_posts.Options(), site)
+        step = step_3_posts.declare(step_3_posts.CanaryOptions(), site)
     else:
         step = step_4_payment.declare(step_4_payment.Options(), site)
     (part,) = [part for part in step.parts if isinstance(part, FinishFirst)]

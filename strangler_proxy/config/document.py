@@ -17,15 +17,20 @@ _MAX_BYTES = 4 * 2**20
 
 
 def read_text(path: Path) -> str:
-    """All of a file. Raises ConfigError when it cannot be read or is too large."""
+    """All of a file, line ends as they are. Raises ConfigError when it cannot be read."""
     try:
-        text = path.read_bytes()
+        content = path.read_bytes()
     except OSError as fault:
         reason = fault.strerror or str(fault)
         raise ConfigError([Problem(str(path), None, "", f"cannot be read: {reason}")]) from fault
-    if len(text) > _MAX_BYTES:
+    if len(content) > _MAX_BYTES:
         raise ConfigError([Problem(str(path), None, "", f"is over {_MAX_BYTES} bytes")])
-    return text.decode("utf-8", "replace")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        line = content.count(b"\n", 0, fault.start) + 1
+        told = "is not UTF-8: save it in that encoding"
+        raise ConfigError([Problem(str(path), line, "", told)]) from fault
 
 
 def read_keys(text: str, file: str, wanted: str) -> Mapping[str, Any]:

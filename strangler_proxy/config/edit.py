@@ -4,26 +4,30 @@ A reader sees the old file or the new one, never a half; an edit that would make
 configuration is refused and leaves the file as it was.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import StringIO
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from strangler_proxy.config.load import load, parse
+from strangler_proxy.config.document import read_text
+from strangler_proxy.config.layout import Change, changed, flow, put
+from strangler_proxy.config.load import parse
 from strangler_proxy.config.model import Config
 from strangler_proxy.config.problems import ConfigError, Problem
 from strangler_proxy.config.route import Serve
 from strangler_proxy.config.upstream import Canary
 from strangler_proxy.shared_files import LOCKED_WITHIN_S, folder_locked, replace_text
 
-Refusals = Callable[[Config], Iterator[tuple[str, str]]]
-Change = Callable[[CommentedMap], None]
+
+class Wanted(NamedTuple):
+    """An edit in three parts: why it cannot be, what is written, and what is to come of it."""
+
+    refusals: Callable[[Config], Iterator[tuple[str, str]]]
+    change: Change
+    expected: Callable[[Config], Config]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,43 +35,58 @@ class PreparedEdit:
     """An edit that has been worked out, so that making it takes no time: one file for another."""
 
     path: Path
-    before: str
-    after: str
+    text: str
+    new_text: str
+    before: Config
+    after: Config
+
+    @property
+    def undone(self) -> "PreparedEdit":
+        """The way back."""
+        return PreparedEdit(self.path, self.new_text, self.text, self.after, self.before)
+
+    def stands(self) -> bool:
+        """Whether the file is as this edit leaves it."""
+        return read_text(self.path) == self.new_text
 
     def apply(self, within_s: float = LOCKED_WITHIN_S) -> None:
         """Put the new text in the place of the old; ConfigError when that is not there any more,
         or when somebody else has the folder locked for so long.
         """
         with _locked(self.path, within_s):
-            now = self.path.read_text(encoding="utf-8")
-            if now == self.after:
-                return
-            if now != self.before:
-                told = "has been changed by somebody else meanwhile: it is left as it is"
-                raise ConfigError([Problem(str(self.path), None, "", told)])
-            replace_text(self.path, self.after)
+            self.put_in_place()
+
+    def put_in_place(self) -> None:
+        """As `apply`, for who has the folder locked."""
+        now = read_text(self.path)
+        if now == self.new_text:
+            return
+        if now != self.text:
+            told = "has been changed by somebody else meanwhile: it is left as it is"
+            raise ConfigError([Problem(str(self.path), None, "", told)])
+        replace_text(self.path, self.new_text)
 
 
 def prepare_serve(path: Path, changes: dict[str, Serve]) -> PreparedEdit:
     """Work out what `edit_serve` would do, and change nothing yet."""
     path = path.resolve()
     with _locked(path):
-        before, _, text = _worked_out(path, *_serve_edit(changes))
-    return PreparedEdit(path, before, text)
+        return _worked_out(path, _serve_edit(changes))
 
 
 def edit_serve(
     path: Path, changes: dict[str, Serve], within_s: float = LOCKED_WITHIN_S
-) -> tuple[Config, Config]:
-    """Set `serve` of the named routes; the configurations (before, after) are returned.
+) -> PreparedEdit:
+    """Set `serve` of the named routes; the edit that was made is returned.
 
-    Raises ConfigError when a route is unknown, has no candidate, or the file is bad, or when
-    somebody else has its folder locked for so long.
+    Raises ConfigError when a route is unknown or has no candidate, when the file is bad, would
+    change in anything else, or was changed by somebody else meanwhile, or when somebody has its
+    folder locked for so long.
     """
-    return _edit(path, *_serve_edit(changes), within_s)
+    return _edit(path, _serve_edit(changes), within_s)
 
 
-def _serve_edit(changes: dict[str, Serve]) -> tuple[Refusals, Change]:
+def _serve_edit(changes: dict[str, Serve]) -> Wanted:
     def refusals(config: Config) -> Iterator[tuple[str, str]]:
         for name, serve in changes.items():
             route = config.route(name)
@@ -80,16 +99,20 @@ def _serve_edit(changes: dict[str, Serve]) -> tuple[Refusals, Change]:
     def change(data: CommentedMap) -> None:
         for route in data["routes"]:
             if route["name"] in changes:
-                _put(route, "serve", _written(changes[route["name"]]), after="candidate")
+                put(route, "serve", _written(changes[route["name"]]), after="candidate")
 
-    return refusals, change
+    def expected(config: Config) -> Config:
+        routes = tuple(
+            route.model_copy(update={"serve": changes.get(route.name, route.serve)})
+            for route in config.routes
+        )
+        return config.model_copy(update={"routes": routes})
+
+    return Wanted(refusals, change, expected)
 
 
-def edit_canary(path: Path, changes: dict[str, Canary]) -> tuple[Config, Config]:
-    """Set `canary` of the named upstreams; the configurations (before, after) are returned.
-
-    Raises ConfigError when an upstream is unknown or the file is bad.
-    """
+def edit_canary(path: Path, changes: dict[str, Canary]) -> PreparedEdit:
+    """Set `canary` of the named upstreams; as `edit_serve`."""
 
     def refusals(config: Config) -> Iterator[tuple[str, str]]:
         for name in changes:
@@ -98,18 +121,20 @@ def edit_canary(path: Path, changes: dict[str, Canary]) -> tuple[Config, Config]
 
     def change(data: CommentedMap) -> None:
         for name, canary in changes.items():
-            flow = CommentedMap(canary.model_dump())
-            flow.fa.set_flow_style()
-            _put(data["upstreams"][name], "canary", flow, after="health")
+            put(data["upstreams"][name], "canary", flow(**canary.model_dump()), after="health")
 
-    return _edit(path, refusals, change)
+    def expected(config: Config) -> Config:
+        upstreams = {
+            name: upstream.model_copy(update={"canary": changes.get(name, upstream.canary)})
+            for name, upstream in config.upstreams.items()
+        }
+        return config.model_copy(update={"upstreams": upstreams})
+
+    return _edit(path, Wanted(refusals, change, expected))
 
 
-def edit_default(path: Path, changes: dict[str, str]) -> tuple[Config, Config]:
-    """Set `default`, as {"default": upstream}; the configurations (before, after) are returned.
-
-    Raises ConfigError when there is no such upstream or the file is bad.
-    """
+def edit_default(path: Path, changes: dict[str, str]) -> PreparedEdit:
+    """Set `default`, as {"default": upstream}; as `edit_serve`."""
 
     def refusals(config: Config) -> Iterator[tuple[str, str]]:
         for name in changes.values():
@@ -120,55 +145,44 @@ def edit_default(path: Path, changes: dict[str, str]) -> tuple[Config, Config]:
     def change(data: CommentedMap) -> None:
         data["default"] = changes["default"]
 
-    return _edit(path, refusals, change)
+    def expected(config: Config) -> Config:
+        return config.model_copy(update={"default": changes["default"]})
+
+    return _edit(path, Wanted(refusals, change, expected))
 
 
-def _edit(
-    path: Path, refusals: Refusals, change: Change, within_s: float = LOCKED_WITHIN_S
-) -> tuple[Config, Config]:
+def _edit(path: Path, wanted: Wanted, within_s: float = LOCKED_WITHIN_S) -> PreparedEdit:
     path = path.resolve()  # a link is followed, not replaced
     with _locked(path, within_s):
-        _, before, text = _worked_out(path, refusals, change)
-        after = parse(text, str(path))
-        replace_text(path, text)
-        return before, after
+        edit = _worked_out(path, wanted)
+        edit.put_in_place()
+    return edit
 
 
-def _worked_out(path: Path, refusals: Refusals, change: Change) -> tuple[str, Config, str]:
-    """The text and the configuration as they are, and the text as it is to be."""
-    before = load(path)
-    problems = [Problem(str(path), None, *refusal) for refusal in refusals(before)]
-    if problems:
+def _worked_out(path: Path, wanted: Wanted) -> PreparedEdit:
+    text = read_text(path)
+    before = parse(text, str(path))
+    _refuse(path, wanted.refusals(before))
+    new_text = changed(text, wanted.change)
+    after = parse(new_text, str(path))
+    _refuse(path, _moved_too(wanted.expected(before), after))
+    return PreparedEdit(path, text, new_text, before, after)
+
+
+def _refuse(path: Path, refusals: Iterator[tuple[str, str]]) -> None:
+    if problems := [Problem(str(path), None, *refusal) for refusal in refusals]:
         raise ConfigError(problems)
-    now = path.read_text(encoding="utf-8")
-    text = _changed(now, change)
-    parse(text, str(path))
-    return now, before, text
 
 
-def _changed(text: str, change: Change) -> str:
-    yaml = YAML(typ="rt")
-    yaml.preserve_quotes = True
-    yaml.width = 10_000  # no line of the file is folded anew
-    # ruamel would write nothing for it; people write the word.
-    yaml.representer.add_representer(
-        type(None), lambda it, _: it.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    mapping, sequence, offset = _indentation(text)
-    yaml.indent(mapping=mapping, sequence=sequence, offset=offset)
-    data = yaml.load(text)
-    change(data)
-    out = StringIO()
-    yaml.dump(data, out)
-    return out.getvalue()
-
-
-def _put(place: CommentedMap, key: str, value: Any, *, after: str) -> None:
-    """Set a key; a new one goes behind `after`, or to the end where that is not there."""
-    if key in place or after not in place:
-        place[key] = value
-    else:
-        place.insert(list(place).index(after) + 1, key, value)
+def _moved_too(expected: Config, after: Config) -> Iterator[tuple[str, str]]:
+    """What else the edit would change: values that stand once and are used twice."""
+    told = "would change as well: it takes its values from there (<<, *): write them out in it"
+    for route, other in zip(expected.routes, after.routes, strict=True):
+        if route.serve != other.serve:
+            yield f"routes[{route.name}]", told
+    for name, upstream in expected.upstreams.items():
+        if upstream.canary != after.upstreams[name].canary:
+            yield f"upstreams.{name}", told
 
 
 def _written(serve: Serve) -> Any:
@@ -176,20 +190,7 @@ def _written(serve: Serve) -> Any:
         return "canary"
     if serve.candidate_percent in (0, 100) and serve.sticky == Serve().sticky:
         return "candidate" if serve.candidate_percent else "control"
-    flow = CommentedMap(candidate_percent=serve.candidate_percent, sticky=serve.sticky)
-    flow.fa.set_flow_style()
-    return flow
-
-
-def _indentation(text: str) -> tuple[int, int, int]:
-    """(mapping, sequence, offset) as the file itself indents: an edit stays a small diff."""
-    lines: Sequence[str] = text.splitlines()
-    for above, line in pairwise(lines):
-        body = line.lstrip()
-        if above.rstrip().endswith(":") and body.startswith("- "):
-            offset = len(line) - len(body) - (len(above) - len(above.lstrip()))
-            return 2, offset + 2, offset
-    return 2, 4, 2
+    return flow(candidate_percent=serve.candidate_percent, sticky=serve.sticky)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from strangler_proxy.config import (
     Canary,
     Config,
     ConfigError,
+    PreparedEdit,
     Problem,
     Serve,
     edit_canary,
@@ -112,14 +113,14 @@ def change_upstreams(
 def _change(
     path: Path,
     changes: dict[str, Value],
-    edit: Callable[[Path, dict[str, Value]], tuple[Config, Config]],
+    edit: Callable[[Path, dict[str, Value]], PreparedEdit],
     read: Callable[[Config, str], Value | None],
     reload: Reload,
 ) -> Flipped[Value]:
-    before, after = edit(path, changes)
+    made = edit(path, changes)
     old, new = (
         {name: value for name in changes if (value := read(config, name)) is not None}
-        for config in (before, after)
+        for config in (made.before, made.after)
     )
     try:
         return Flipped(old, new, reload())
@@ -127,8 +128,11 @@ def _change(
         # Whatever the proxy made of it, it serves by the file in the end: the old values are
         # right there. What somebody else has changed meanwhile is theirs, and stays.
         try:
-            now = load(path)
-            edit(path, {name: old[name] for name in old if read(now, name) == new[name]})
+            if made.stands():
+                made.undone.apply()
+            else:
+                now = load(path)
+                edit(path, {name: old[name] for name in old if read(now, name) == new[name]})
         except (ConfigError, OSError) as fault:
             raise _not_taken_back(path, refused, fault) from refused
         raise

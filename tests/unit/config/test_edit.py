@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from strangler_proxy.config import (
+    Canary,
     ConfigError,
     Serve,
+    edit_canary,
     edit_default,
     edit_serve,
     load,
@@ -164,9 +166,113 @@ def test_what_callers_are_known_by_survives_a_flip_there_and_back(tmp_path: Path
 def test_the_default_leads_elsewhere_and_nothing_else_does(tmp_path: Path) -> None:
     path = tmp_path / "strangler.yaml"
     path.write_text(TEXT)
-    before, after = edit_default(path, {"default": "new"})
+    edit = edit_default(path, {"default": "new"})
+    before, after = edit.before, edit.after
     assert (before.default, after.default) == ("old", "new")
     assert after.model_copy(update={"default": "old"}) == before
     assert "# A comment before the first." in path.read_text()
     with pytest.raises(ConfigError, match="there is no upstream 'nowhere'; there are: old, new"):
         edit_default(path, {"default": "nowhere"})
+
+
+SPARSE = """\
+upstreams:
+  old: {url: "http://127.0.0.1:1"}
+  new:
+    url: http://127.0.0.1:2   # the service
+    # its breaker
+    breaker:
+      failures: 5
+
+  # about the third
+  third: {url: "http://127.0.0.1:3"}
+default: old
+routes:
+  - name: first
+    match: /first
+    control: old
+    candidate: new   # soon
+    # patience
+    timeout_s: 5
+
+  # about the second
+  - name: second
+    match: /second
+    control: old
+    candidate: new
+
+  # about the end
+"""
+
+
+def test_new_key_goes_above_the_comments_about_what_follows(tmp_path: Path) -> None:
+    path = tmp_path / "strangler.yaml"
+    path.write_text(SPARSE)
+    edit_serve(path, {name: Serve(candidate_percent=100) for name in ("first", "second")})
+    edit_canary(path, {"new": Canary(percent=5)})
+    new = ("    serve: candidate\n", "    canary: {percent: 5, sticky: client}\n")
+    lines = path.read_text().splitlines(keepends=True)
+    assert "".join(line for line in lines if line not in new) == SPARSE
+    above = [lines[number - 1].strip() for number, line in enumerate(lines) if line in new]
+    assert above == ["failures: 5", "candidate: new   # soon", "candidate: new"]
+
+
+def test_line_ends_and_byte_order_mark_are_kept(tmp_path: Path) -> None:
+    plain, odd = tmp_path / "plain.yaml", tmp_path / "odd.yaml"
+    plain.write_text(TEXT)
+    odd.write_bytes(("\ufeff" + TEXT).replace("\n", "\r\n").encode())
+    for path in (plain, odd):
+        edit_serve(path, {"first": Serve(candidate_percent=100)})
+    assert odd.read_bytes() == ("\ufeff" + plain.read_text()).replace("\n", "\r\n").encode()
+
+
+def test_edit_that_would_change_another_route_too_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "strangler.yaml"
+    text = TEXT.replace("- {name: second,", "- &shared {name: second,").replace(
+        "# The end.", "  - {<<: *shared, name: fifth, match: /fifth}"
+    )
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"routes\[fifth\]: would change as well"):
+        edit_serve(path, {"second": Serve(candidate_percent=100)})
+    assert path.read_text() == text
+    edit_serve(path, {"fifth": Serve(candidate_percent=100)})
+    edit_serve(path, {"second": Serve(candidate_percent=50)})
+    percents = {route.name: route.serve.candidate_percent for route in load(path).routes}
+    assert (percents["second"], percents["fifth"]) == (50, 100)
+
+
+def test_canary_that_another_upstream_takes_over_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "strangler.yaml"
+    text = SPARSE.replace("old: {", "old: &shared {").replace("third: {", "third: {<<: *shared, ")
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"upstreams\.third: would change as well"):
+        edit_canary(path, {"old": Canary(percent=5)})
+    assert path.read_text() == text
+
+
+def test_what_somebody_else_saves_during_an_edit_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "strangler.yaml"
+    path.write_text(TEXT)
+    prepared = prepare_serve(path, {"first": Serve(candidate_percent=100)})
+    path.write_text(TEXT.replace("default: old", "default: new"))
+    with pytest.raises(ConfigError, match="changed by somebody else meanwhile"):
+        prepared.apply()
+    assert path.read_text() == TEXT.replace("default: old", "default: new")
+
+
+def test_an_edit_has_an_exact_way_back(tmp_path: Path) -> None:
+    path = tmp_path / "strangler.yaml"
+    path.write_text(SPARSE)
+    edit = edit_serve(path, {"first": Serve(candidate_percent=100)})
+    assert edit.stands()
+    edit.undone.apply()
+    assert path.read_text() == SPARSE
+    assert not edit.stands()
+
+
+def test_file_that_is_not_utf_8_is_refused_with_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "strangler.yaml"
+    path.write_bytes(TEXT.replace("# quoted", "# caf\u00e9").encode("latin-1"))
+    for use in (load, lambda path: edit_serve(path, {"first": Serve(candidate_percent=100)})):
+        with pytest.raises(ConfigError, match=r"strangler\.yaml:7: is not UTF-8"):
+            use(path)

@@ -312,7 +312,8 @@ def test_canary_is_edited_and_nothing_else(tmp_path: Path) -> None:
     commented = WHOLE.replace(canary, f"    # Who meets the new posts.\n{canary[:-1]}  # yes\n")
     commented = commented.replace("  image:\n", "  image:   # from Consul\n")
     file.write_text(commented)
-    before, after = edit_canary(file, {"posts": Canary(percent=25, sticky="cookie:session")})
+    edit = edit_canary(file, {"posts": Canary(percent=25, sticky="cookie:session")})
+    before, after = edit.before, edit.after
     assert before.upstreams["posts"].canary.percent == 5
     assert after == load(file)
     assert after.upstreams["posts"].canary == Canary(percent=25, sticky="cookie:session")

@@ -71,6 +71,16 @@ def test_change_that_is_not_taken_over_is_taken_back(path: Path, fault: Exceptio
     assert path.read_text() == TEXT
 
 
+def test_file_of_a_refused_flip_is_byte_for_byte_as_it_was(path: Path) -> None:
+    written = (
+        TEXT.replace("    serve: control   # who answers\n", "").replace("\n", "\r\n").encode()
+    )
+    path.write_bytes(written)
+    with pytest.raises(ConfigError):
+        change_routes(path, ["moving"], "candidate", None, refusal)
+    assert path.read_bytes() == written
+
+
 def test_upstream_that_is_refused_gets_its_canary_back(path: Path) -> None:
     change_upstreams(path, ["new"], 5, "header:x-user", lambda: 1)
     before = load(path)

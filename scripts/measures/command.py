@@ -47,7 +47,9 @@ Measure = Callable[[Place], Result]
 def run(measure: Measure, description: str | None, arguments: Sequence[str] | None = None) -> int:
     """Measure and print; returns the exit status: 0, or 1 when a program did not start."""
     parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"scripts/measure {Path(sys.argv[0]).stem}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="print an object instead of a table")
     options = parser.parse_args(arguments)

@@ -108,7 +108,7 @@ class ClientConnection(RequestReader, asyncio.Protocol):
             self._tunnel.pause_upstream()
         elif self._answering is not None:
             self._answering.pause_answer()
-            self.wait(self.plane.timeouts.body_idle_s)
+            self._wait_again(self._answering)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
@@ -117,7 +117,9 @@ class ClientConnection(RequestReader, asyncio.Protocol):
             self._tunnel.resume_upstream()
         elif self._answering is not None:
             self._answering.resume_answer()
-            self.wait_for(self._answering)
+            self._wait_again(self._answering)
+        else:
+            self._turn()
 
     # --- answering in order
 
@@ -132,6 +134,9 @@ class ClientConnection(RequestReader, asyncio.Protocol):
             return
         if self._answering is not None:
             self._advance(self._answering)
+        elif self.write_blocked:
+            self.regulate()  # who does not take what was said is not told more
+            return
         elif self._pipeline:
             self._in_head = False
             exchange = self._answering = self._pipeline.popleft()
@@ -240,7 +245,9 @@ class ClientConnection(RequestReader, asyncio.Protocol):
         """Read from the client only what can be passed on or has a place to wait."""
         answering = self._answering
         full = bool(self._pipeline) or self._after_upgrade is not None
-        if answering is not None and not answering.received:
+        if answering is None:
+            full = full or self.write_blocked
+        elif not answering.received:
             full = full or answering.blocked
         if full != self._paused and not self._closing and not self.transport.is_closing():
             self._paused = full
@@ -256,9 +263,12 @@ class ClientConnection(RequestReader, asyncio.Protocol):
         exchange = self._answering
         arriving.is_read = not self._paused
         arriving.due(self.plane.clock())
-        # In other stages somebody else's time is running, and is kept.
-        on_its_way = exchange is not None and exchange.stage in (GATHERING, SENT, ANSWERING)
-        if exchange is not None and on_its_way and not exchange.received:
+        if exchange is not None and not exchange.received:
+            self._wait_again(exchange)
+
+    def _wait_again(self, exchange: Exchange) -> None:
+        """Somebody else is waited for from now on, unless a time that is not ours is running."""
+        if exchange.stage in (GATHERING, SENT, ANSWERING):
             self.wait_for(exchange)
 
     # --- time

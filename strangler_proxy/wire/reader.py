@@ -31,6 +31,13 @@ MAX_PIPELINED = 256
 LONG_BODY_BYTES = 65_536
 
 
+class _Deaf:
+    """Stands for the parser once nothing more is to be read; what still comes is not kept."""
+
+    def feed_data(self, data: bytes) -> None:
+        """Let it go."""
+
+
 class RequestReader:
     """The reading half of a client's connection: bytes in, exchanges and perhaps a fault out."""
 
@@ -207,6 +214,7 @@ class RequestReader:
         """Read no further; the fault is answered after the requests that came before it."""
         if self._fault is None:
             self._fault = fault
+            self._parser = _Deaf()
             if self._pipeline and self._pipeline[-1] is self._receiving:
                 self._pipeline.pop()  # it has not been started, and never reaches an upstream
             self._receiving = None

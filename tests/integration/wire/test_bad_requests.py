@@ -226,3 +226,21 @@ def test_idle_connection_is_closed_without_a_word(bench: Bench) -> None:
     assert used.ask("/").status == 200
     bench.proxy.pass_time(76)
     assert used.ended()
+
+
+def test_head_without_an_end_is_not_kept_while_an_earlier_request_is_answered(
+    bench: Bench,
+) -> None:
+    gate = threading.Event()
+    upstream = bench.before(echo_when(gate))
+    client = bench.client()
+    client.get("/first")
+    until(lambda: upstream.requests, "it is asked")
+    client.send(b"GET /second HTTP/1.1\r\nHost: a\r\n")
+    for _ in range(100):
+        client.send(b"X-A: 1234567890\r\n" * 1000)
+    (connection,) = bench.proxy.plane.connections
+    kept = bench.proxy.call(lambda: sum(map(len, connection._lines)))  # type: ignore[attr-defined]
+    gate.set()
+    assert [client.answer().status for _ in range(2)] == [200, 431]
+    assert kept < 600_000

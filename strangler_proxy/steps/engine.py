@@ -36,6 +36,7 @@ from strangler_proxy.steps.step import (
     Pace,
     Part,
     PartFailed,
+    PutOff,
     StandsStill,
     Step,
     Trial,
@@ -172,7 +173,8 @@ class Run:
             self.watcher.result(text, Verdict.FAILED)
             return self._failed(text)
         self.ledger.record(Kind.DONE, part=part.name, **_kept(left))
-        self.watcher.result(part.name, Verdict.PASSED)
+        told = part.put_off if isinstance(part, PutOff) else part.name
+        self.watcher.result(told, Verdict.PASSED)
         self._tell_left(part, left)
         return None
 

@@ -97,6 +97,15 @@ class Part(Protocol):
         """Whether the change, once made, is still in force (a process may have died since)."""
 
 
+@runtime_checkable
+class PutOff(Part, Protocol):
+    """A part whose work waits for its undo: executed, it has not done what it is named after."""
+
+    @property
+    def put_off(self) -> str:
+        """What is told, in place of its name, once it is executed."""
+
+
 class Trial(Protocol):
     """One attempt of a gate to prove itself."""
 

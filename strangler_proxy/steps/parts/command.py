@@ -143,7 +143,12 @@ class RunWhenUndone(_Command):
     @property
     def forward(self) -> str:
         """What executing does, for the plan."""
-        return f"nothing yet: once this is undone, {self.does}"
+        return f"nothing yet: {self.put_off}"
+
+    @property
+    def put_off(self) -> str:
+        """What is told once it is executed."""
+        return f"once this is undone, {self.does}"
 
     @property
     def back(self) -> str:

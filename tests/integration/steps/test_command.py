@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 
 from scripts.processes import ROOT
+from strangler_proxy.steps import Stage, Step
+from strangler_proxy.steps.decision import Direction
+from strangler_proxy.steps.engine import Run
+from strangler_proxy.steps.ledger import open_ledger
 from strangler_proxy.steps.pace import RealPace, wait_until
 from strangler_proxy.steps.parts import FinishFirst, RunCommand, RunWhenUndone, StartProcess
 from strangler_proxy.steps.step import PartFailed
-from tests.unit.steps.fakes import FakePace
+from tests.unit.steps.fakes import FakePace, Silent
 
 RUN = """
 from pathlib import Path
@@ -99,6 +103,18 @@ def test_what_is_to_be_run_when_undone_is_run_only_then_and_as_often_as_that(
     assert part.name == does
     assert part.forward == "nothing yet: once this is undone, forget old events"
     assert part.back == f"forget old events: {' '.join(run)}"
+
+
+def test_no_step_reports_as_done_what_its_undo_will_do(tmp_path: Path) -> None:
+    part = RunWhenUndone("forget old events", (sys.executable, "-c", ""), tmp_path)
+    step, told = Step("s", "S", (Stage("forget", part),)), Silent()
+    for way in (Direction.EXECUTE, Direction.UNDO):
+        with open_ledger(tmp_path / "ledger.jsonl", way) as ledger:
+            Run(step, ledger, FakePace(), told, {}).to(way)
+    assert [line for line in told.told if line.startswith("passed")] == [
+        "passed once this is undone, forget old events",
+        "passed undone: forget old events",
+    ]
 
 
 def test_an_undoing_whose_command_fails_stops_with_its_last_words(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The command that runs the proxy."""
 
 import asyncio
-import logging
 from typing import Annotated
 
 import typer
@@ -25,12 +24,11 @@ def serve(
 ) -> None:
     """Run the proxy until SIGTERM or Ctrl-C, then finish what is in flight."""
     from strangler_proxy.running.socket_path import AlreadyRunning
+    from strangler_proxy.serve.logs import log_aside
     from strangler_proxy.serve.run import serve as run
     from strangler_proxy.serve.sockets import AddressInUse
 
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s [%(process)d] %(message)s"
-    )
+    log_aside()
     values = load_or_stop(config)
     try:
         asyncio.run(run(config, values, workers))

@@ -6,7 +6,6 @@ It stops by itself when the supervisor is gone, after finishing what is in fligh
 import argparse
 import asyncio
 import gc
-import logging
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ from strangler_proxy.policies.board import Board
 from strangler_proxy.serve.edition import Pem
 from strangler_proxy.serve.holding import RELEASE_S
 from strangler_proxy.serve.link import Link, LinkClosed, Message
+from strangler_proxy.serve.logs import log_aside
 from strangler_proxy.wire.endpoint import Member
 from strangler_proxy.wire.hold import Bounds, Hold
 from strangler_proxy.wire.listener import Listener, server_context
@@ -228,9 +228,7 @@ def main() -> None:
     for name in ("--listen-fd", "--link-fd", "--board-fd", "--limits-fd"):
         parser.add_argument(name, type=int, required=True)
     arguments = parser.parse_args()
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s [%(process)d] %(message)s"
-    )
+    log_aside()
     uvloop.run(_run(arguments))
 
 

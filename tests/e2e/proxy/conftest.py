@@ -23,7 +23,9 @@ START_S = 60.0
 class Served:
     """One running proxy."""
 
-    def __init__(self, path: Path, workers: int, **environ: str) -> None:
+    def __init__(
+        self, path: Path, workers: int, stderr: int = subprocess.STDOUT, **environ: str
+    ) -> None:
         self.path = path
         self.running = RunningProxy(path)
         self.log = path.with_suffix(".log")
@@ -31,7 +33,7 @@ class Served:
             self.process = subprocess.Popen(
                 [*COMMAND, "serve", "-c", str(path), "--workers", str(workers)],
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=stderr,
                 env={**os.environ, **environ},
             )
         try:
@@ -106,8 +108,10 @@ class Bench:
         path.write_text(text or self.text())
         return path
 
-    def serve(self, workers: int = 2, text: str | None = None) -> Served:
-        served = Served(self.write(text), workers)
+    def serve(
+        self, workers: int = 2, text: str | None = None, stderr: int = subprocess.STDOUT
+    ) -> Served:
+        served = Served(self.write(text), workers, stderr)
         self._stack.callback(served.stop)
         return served
 

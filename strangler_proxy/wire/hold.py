@@ -8,6 +8,7 @@ ends it always.
 """
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from strangler_proxy.wire.stage import HELD, OVER, WAITING
 if TYPE_CHECKING:
     from strangler_proxy.wire.plane import DataPlane
 
+log = logging.getLogger(__name__)
 _LOOK_AGAIN_S = 0.001
 
 
@@ -131,10 +133,19 @@ class Hold:
         for exchange in parked:
             if exchange.stage == HELD:  # else the client has left
                 sent += 1
-                exchange.stage = WAITING
-                self._plane.dispatch(exchange)
+                self._send_on(exchange)
         lasted_s = asyncio.get_running_loop().time() - self._began
         return {"held": sent, "lasted_s": lasted_s, "broken": self.broken}
+
+    def _send_on(self, exchange: Exchange) -> None:
+        """Send one on; whatever becomes of it, those behind it are sent on too."""
+        exchange.stage = WAITING
+        try:
+            self._plane.dispatch(exchange)
+        except Exception:
+            log.exception("a held request could not be sent on")
+            if exchange.stage != OVER:
+                exchange.fail(Fault(500, "the proxy could not send this request on; see its log"))
 
     def _expire(self) -> None:
         self._break(f"it was not ended within {self._bounds.seconds:g} s")

@@ -333,13 +333,21 @@ class DataPlane:
         """Read the clock, and end what has waited too long."""
         now = self.now = self.clock()
         for connection in [item for item in self.connections if item.deadline < now]:
-            connection.expire()
+            self._expire(connection)
         if self._bounded:
             self._end_bounded(now)
         for pool in self.pools.values():
             pool.tick(now)
         if self.equipment.log is not None:
             self.equipment.log.flush()
+
+    def _expire(self, connection: Watched) -> None:
+        """End what waits there; a fault in it must not stop everybody's time."""
+        try:
+            connection.expire()
+        except Exception:
+            log.exception("a connection could not be timed out")
+            connection.abort()
 
     def _end_bounded(self, now: float) -> None:
         bounded, self._bounded = self._bounded, []

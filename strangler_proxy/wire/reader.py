@@ -214,7 +214,7 @@ class RequestReader:
         """Read no further; the fault is answered after the requests that came before it."""
         if self._fault is None:
             self._fault = fault
-            self._parser = _Deaf()
+            self._parser = _Deaf()  # type: ignore[assignment]  # it is only fed from now on
             if self._pipeline and self._pipeline[-1] is self._receiving:
                 self._pipeline.pop()  # it has not been started, and never reaches an upstream
             self._receiving = None

@@ -8,6 +8,7 @@ import asyncio
 import os
 import select
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import httptools
@@ -91,11 +92,13 @@ class UpstreamConnection(asyncio.Protocol):
         """Keep a way to read an answer that is given before the request was sent whole.
 
         Such an upstream often closes at once, and our next write then fails: the transport drops
-        what it has not read, but the answer is still in the socket.
+        what it has not read, but the answer is still in the socket. Where there is no descriptor
+        left for it, such an answer may be lost, and nothing else.
         """
         if self._spare is None and self.transport.get_extra_info("sslcontext") is None:
             fd = self.transport.get_extra_info("socket").fileno()
-            self._spare = socket.socket(fileno=os.dup(fd))
+            with suppress(OSError):
+                self._spare = socket.socket(fileno=os.dup(fd))
 
     def close(self) -> None:
         """Close after an exchange, or while idle."""

@@ -267,3 +267,14 @@ def test_hold_does_not_slow_its_routes_down_once_it_is_over(two: Two) -> None:
     plane = two.bench.proxy.plane
     found = two.bench.proxy.call(lambda: plane._find(b"POST", b"/items"))
     assert type(found).__name__ == "Lane"
+
+
+def test_held_request_that_cannot_be_sent_on_takes_none_with_it(two: Two) -> None:
+    hold = two.hold()
+    clients = [two.bench.client() for _ in range(3)]
+    for number, client in enumerate(clients):
+        client.request("POST", "/items", body=b"%d" % number)
+        two.parked(number + 1)
+    hold._parked[0].extra = None  # type: ignore[assignment]  # for want of anything likelier
+    assert two.release(hold)["held"] == 3
+    assert [client.answer().status for client in clients] == [500, 200, 200]

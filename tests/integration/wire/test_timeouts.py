@@ -226,3 +226,27 @@ def test_slow_upload_bounds_the_client_and_not_the_upstream(bench: Bench) -> Non
     assert bench.proxy.in_use()
     bench.proxy.pass_time(11)
     assert client.answer().status == 408
+
+
+class Unending:
+    """A connection that cannot be timed out."""
+
+    deadline = 0.0
+    answering = None
+    aborted = False
+
+    def expire(self) -> None:
+        raise OSError
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def test_connection_that_cannot_be_timed_out_stops_nobody_elses_time(bench: Bench) -> None:
+    client = asked(bench, before_silent(bench, timeout_s=20))
+    unending = [Unending() for _ in range(5)]  # some of a set come first, whatever its order
+    bench.proxy.call(lambda: bench.proxy.plane.connections.update(unending))  # type: ignore[arg-type]
+    bench.proxy.pass_time(21)
+    assert "did not answer in 20 s" in told(client)
+    assert all(each.aborted for each in unending)
+    bench.proxy.call(lambda: bench.proxy.plane.connections.difference_update(unending))  # type: ignore[arg-type]

@@ -1,10 +1,10 @@
 """The client side: requests are answered one after the other, in the order they came."""
 
 import asyncio
-import os
 import select
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import httptools
@@ -346,10 +346,17 @@ class ClientConnection(RequestReader, asyncio.Protocol):
         """
         self._closing = True
         if not self.transport.is_closing():
-            fd = self.transport.get_extra_info("socket").fileno()
-            with socket.socket(fileno=os.dup(fd)) as same:
-                same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            with suppress(OSError):  # an orderly end is better than none
+                self._reset_at_close()
         self.transport.abort()
+
+    def _reset_at_close(self) -> None:
+        """By the transport's own descriptor: there may be no other left."""
+        same = socket.socket(fileno=self.transport.get_extra_info("socket").fileno())
+        try:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        finally:
+            same.detach()
 
     def _close_gently(self) -> None:
         """Say no more, but read on for a moment.

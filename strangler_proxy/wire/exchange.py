@@ -299,10 +299,10 @@ class Exchange(Tries):
 
     # --- ends that nobody wished for
 
-    def unreachable(self, fault: Fault) -> None:
-        """No connection could be opened: nothing was sent."""
+    def unreachable(self, fault: Fault, *, failed: bool | None) -> None:
+        """No connection could be opened: nothing was sent. `failed` None: for want of our own."""
         pause = self._pause(NOT_SENT)
-        self._tried(failed=True, goes_on=pause == 0 and self._elsewhere)
+        self._tried(failed=failed, goes_on=pause == 0 and self._elsewhere)
         if not self._again(NOT_SENT, pause):
             self.fail(fault)
 

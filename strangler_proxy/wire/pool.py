@@ -5,6 +5,7 @@ are lent for one exchange at a time.
 """
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ from strangler_proxy.wire.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
     from strangler_proxy.wire.plane import DataPlane
+
+_OWN_WANT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL})
+"""What this machine has no more of (descriptors, memory, ports): no upstream's failure."""
 
 
 class Pool:
@@ -218,22 +222,30 @@ class Pool:
             waited = self.upstream.connect_timeout_s
             fault = gateway_timeout(self.name, f"did not accept a connection in {waited:g} s")
             self._not_connected(exchange, endpoint, fault)
-        except (OSError, UnicodeError) as fault:  # SSL errors are OSErrors; a name may be unusable
+        except Exception as fault:  # noqa: BLE001 - a name may be unusable in many ways
             reason = getattr(fault, "strerror", None) or str(fault) or type(fault).__name__
-            unreached = bad_gateway(self.name, f"cannot be reached: {reason}")
-            self._not_connected(exchange, endpoint, unreached)
+            if getattr(fault, "errno", None) in _OWN_WANT:
+                full = overloaded(
+                    self.name, f"cannot be asked: the proxy's machine says '{reason}'"
+                )
+                self._not_connected(exchange, endpoint, full, failed=None)
+            else:
+                unreached = bad_gateway(self.name, f"cannot be reached: {reason}")
+                self._not_connected(exchange, endpoint, unreached)
         else:
             if exchange.stage == OVER:
                 self.give_back(connection, reusable=True)
             else:
                 exchange.connected(connection)
 
-    def _not_connected(self, exchange: Exchange, endpoint: Endpoint, fault: Fault) -> None:
+    def _not_connected(
+        self, exchange: Exchange, endpoint: Endpoint, fault: Fault, failed: bool | None = True
+    ) -> None:
         self.in_use -= 1
         endpoint.in_flight -= 1
         if exchange.stage != OVER:
-            exchange.unreachable(fault)
-        else:
+            exchange.unreachable(fault, failed=failed)
+        elif failed:
             self.judge(endpoint, failed=True)
         self._serve_waiting()
 

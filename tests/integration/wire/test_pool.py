@@ -6,6 +6,8 @@ import threading
 
 import pytest
 
+from strangler_proxy.config.address import Address
+from strangler_proxy.wire.endpoint import Member
 from tests.integration.wire.conftest import STREAMED, Bench
 from tests.integration.wire.counts import echo_when, in_use, queued
 from tests.wire_tools.proxy import until
@@ -144,3 +146,13 @@ def test_http_1_0_upstream_and_one_that_says_close_are_not_asked_again(bench: Be
     for _ in range(4):
         assert client.ask("/").body == b"ok"
     assert upstream.connections == 4
+
+
+def test_address_that_is_unusable_in_a_way_that_nobody_thought_of_leaves_no_slot_taken(
+    bench: Bench,
+) -> None:
+    bench.before()
+    nowhere = Member(Address(5, 80))  # type: ignore[arg-type]  # asyncio raises TypeError
+    bench.proxy.call(lambda: bench.proxy.plane.place("monolith", [nowhere]))
+    assert bench.client().ask("/x").status == 502
+    assert in_use(bench) == 0

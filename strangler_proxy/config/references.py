@@ -3,11 +3,12 @@
 Works on the document as it was read, so that a mistake in one place hides none in another.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
-from werkzeug.routing import Map, Rule
+from werkzeug.routing import BaseConverter, Map, Rule
 from werkzeug.routing.exceptions import RoutingException
 
 from strangler_proxy.config.compose import Compose
@@ -15,6 +16,21 @@ from strangler_proxy.config.route import split_match
 
 Where = tuple[str | int, ...]
 Mistake = tuple[Where, str]
+
+
+_UNFIT = (
+    *(ValueError, LookupError, TypeError, SyntaxError, RoutingException),
+    *(re.error, OverflowError),
+)
+
+
+class _TriedRule(Rule):
+    """Has the patterns of its arguments compiled: Werkzeug does so at the first path they meet."""
+
+    def get_converter(self, *arguments: Any, **named: Any) -> BaseConverter:
+        converter = super().get_converter(*arguments, **named)
+        re.compile(converter.regex)
+        return converter
 
 
 def reference_mistakes(data: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -62,9 +78,9 @@ def _rule_mistakes(
     except ValueError:
         return  # told already, with the route's shape
     try:
-        rule = Rule(text, endpoint=name)
+        rule = _TriedRule(text, endpoint=name)
         Map([rule])
-    except (ValueError, LookupError, TypeError, SyntaxError, RoutingException) as fault:
+    except _UNFIT as fault:
         yield (*where, "match"), f"'{text}' is not a path rule as Flask knows them: {fault}"
         return
     if raw.get("compose") is not None:

@@ -4,6 +4,7 @@ Werkzeug itself does the matching, on the path as a WSGI server would hand it ov
 8 µs; the data path keeps the answers. Opens no sockets and reads no clock.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -69,9 +70,9 @@ class RouteTable:
                 # The control would answer with a redirect to the slash (or the merged slashes).
                 # That answer belongs to whoever serves the path it points to.
                 text = _path_of(redirect.new_url)
-            except (HTTPException, ValueError, TypeError):
-                # Converters raise these as well, on digits beyond counting or a bound that is
-                # none; the control then answers 500, as it always has.
+            except (HTTPException, ValueError, TypeError, OverflowError, re.error):
+                # Converters raise these as well, on digits beyond counting or a bound or a pattern
+                # that is none; the control then answers 500, as it always has.
                 break
             else:
                 return self._entries[endpoint], arguments

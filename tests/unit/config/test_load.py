@@ -121,6 +121,9 @@ def test_what_is_no_mapping_is_told_as_a_problem(text: str, line: int | None) ->
     [
         *("/<name>/<name>", "/<int:>", "/<", "/<nope:x>", "/<int:1x>"),
         "/<path:a><b",
+        "/x/<string(minlength=5,maxlength=2):y>",
+        "/<a>/<string(maxlength=99999999999999):y>",
+        "/<string(length=99999999999999):y>/<b>",
     ],
 )
 def test_rule_that_flask_would_not_take_is_told_with_its_line(rule: str) -> None:

@@ -179,3 +179,15 @@ def test_paths_lead_where_the_monolith_would_take_them(method: str, path: str, n
     assert routes is not None
     for _ in range(2):  # the second time from the cache
         assert routes.match(method.encode(), path.encode()).name == name
+
+
+def test_pattern_that_cannot_be_compiled_leads_to_the_default() -> None:
+    config = parse(
+        "upstreams: {old: {url: 'http://127.0.0.1:1'}}\ndefault: old\n"
+        "routes: [{name: a, match: /x/<y>, control: old}]\n"
+    )
+    [route] = config.routes
+    for bounds in ("minlength=5,maxlength=2", "maxlength=99999999999999"):
+        unchecked = route.model_copy(update={"match": f"/x/<string({bounds}):y>"})
+        table = RouteTable(config.model_copy(update={"routes": (unchecked,)}))
+        assert table.match(b"GET", b"/x/abc").name == "(default)"

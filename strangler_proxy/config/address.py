@@ -4,7 +4,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:/\[\]]+)):(?P<port>\d{1,5})")
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:/\[\]]+)):(?P<port>[0-9]{1,5})")
+_HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+")
 
 
 class Address(NamedTuple):
@@ -38,13 +39,16 @@ def parse_origin(url: str) -> Origin:
         "write http://host:port, without a path: the request's own path is passed on as it is"
     )
     parts = urlsplit(url)
+    host = parts.hostname or ""
     try:
         port = parts.port
     except ValueError:
-        raise ValueError(f"'{url}' has no valid port: {expected}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+        port = 0
+    if port == 0:
+        raise ValueError(f"'{url}' has no valid port: {expected}")
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host):
         raise ValueError(f"'{url}' is not an upstream's URL: {expected}")
-    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
+    if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError(f"'{url}' says more than a host and a port: {expected}")
     tls = parts.scheme == "https"
-    return Origin(Address(parts.hostname, port or (443 if tls else 80)), tls)
+    return Origin(Address(host, port or (443 if tls else 80)), tls)

@@ -131,6 +131,32 @@ def test_rule_that_flask_would_not_take_is_told_with_its_line(rule: str) -> None
     assert [line for line, _, _ in found] == [8]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://h:0", "http://a b", "http://a b:80", "http://h\\\\x", "http://:pw@h", "http://"),
+        *("http://[fe80::1%25eth0]:80", "http://h:70000", "http://h:x", "ftp://h", "http://h/p"),
+    ],
+)
+def test_url_that_is_no_host_and_port_is_refused(url: str) -> None:
+    assert [where for _, where, _ in problems(GOOD.replace("http://127.0.0.1:3003", url))] == [
+        "upstreams.image.url"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://my_service", ("my_service", 80)),
+        ("https://[::1]", ("::1", 443)),
+        ("https://H.test:8443/", ("h.test", 8443)),
+    ],
+)
+def test_url_without_a_port_means_that_of_its_scheme(url: str, address: tuple[str, int]) -> None:
+    config = parse(GOOD.replace("http://127.0.0.1:3003", url))
+    assert [tuple(origin.address) for origin in config.upstreams["image"].origins] == [address]
+
+
 def test_rule_that_an_earlier_route_always_takes_is_told() -> None:
     text = GOOD + "  - {name: again, match: 'GET,POST /upload', control: monolith}\n"
     [(line, where, message)] = problems(text)

@@ -218,6 +218,9 @@ class UpstreamConnection(asyncio.Protocol):
         bodiless = exchange.head.method == b"HEAD"
         passing, body, length = response.read_head(raw[: end + 2], status, bodiless=bodiless)
         if status < 200:
+            if status < 100:  # what comes behind it would pass for the client's next answer
+                exchange.garbled(f"its status is {status:03}")
+                return
             self._raw = raw[end + 4 :]
             self._out += exchange.interim(status, passing)
             return
@@ -291,10 +294,12 @@ class UpstreamConnection(asyncio.Protocol):
                 exchange.seen.sent(out)
         if exchange.stage == SWITCHING:
             exchange.switch(self._leftover)
-        else:
+        elif self._body is not None:
             exchange.client.wait_for(exchange)
-            if self._body is None:
-                self._check_head_size(exchange)
+        else:
+            self._check_head_size(exchange)
+            if not exchange.received:  # else an answer is waited for, and no longer for a 1xx
+                exchange.client.wait_for(exchange)
 
     def _check_head_size(self, exchange: Exchange) -> None:
         if len(self._raw) > LONGEST_HEAD_BYTES:

@@ -130,6 +130,25 @@ def test_hint_that_comes_first_is_not_the_answer(bench: Bench) -> None:
     assert "did not answer in 20 s" in told(client)
 
 
+def test_words_that_come_before_the_answer_buy_it_no_time(bench: Bench) -> None:
+    go_on = threading.Semaphore(0)
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        for _ in range(2):
+            assert go_on.acquire(timeout=10)
+            peer.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+        peer.gone()
+
+    client = asked(bench, before(bench, script, timeout_s=20))
+    for _ in range(2):
+        bench.proxy.pass_time(8)
+        go_on.release()
+        assert client.head().status == 102
+    bench.proxy.pass_time(8)
+    assert "did not answer in 20 s" in told(client)
+
+
 def test_all_of_it_before_the_answer(bench: Bench) -> None:
     client = asked(bench, before_silent(bench, timeout_s=20, total_s=10))
     bench.proxy.pass_time(11)

@@ -131,6 +131,9 @@ NOT_HTTP = {
     "bad length": b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
     "unknown coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
     b"1\r\nx\r\n0\r\n\r\n",
+    "tab behind the coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\t\r\n\r\n"
+    b"1\r\nx\r\n0\r\n\r\n",
+    "status of no class": b"HTTP/1.1 050 Odd\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     "coding without chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx",
     "bare LF": b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
     "folded": b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n",

@@ -14,6 +14,7 @@ from typing import Any
 from strangler_proxy.config import Config
 from strangler_proxy.config.address import parse_address
 from strangler_proxy.gateway.discovery.names import Names
+from strangler_proxy.gateway.discovery.watch import Watch
 from strangler_proxy.gateway.following import Following, Means
 from strangler_proxy.gateway.remembered import Remembered
 from strangler_proxy.gateway.roster import Member
@@ -45,6 +46,7 @@ class Membership:
         self._following: dict[str, Following] = {}
         self._former: dict[str, Following] = {}
         """What the last configuration took out: it comes back as it was if that one is refused."""
+        self._waited_for: set[Watch] = set()
         self._told: dict[str, tuple[Member, ...]] = {}
         self._telling: asyncio.Handle | None = None
         self._closed = False
@@ -68,11 +70,12 @@ class Membership:
         self._touch()
 
     async def first_answers(self, timeout_s: float) -> None:
-        """Wait until every source has answered once, or for `timeout_s`.
+        """Wait until every new source has answered once, or for `timeout_s`; for none twice.
 
         Those that have not are served by what they said before this process began, if anything.
         """
-        watches = [each.watch for each in self._following.values() if each.watch is not None]
+        now = {each.watch for each in self._following.values() if each.watch is not None}
+        watches, self._waited_for = now - self._waited_for, now
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 for watch in watches:

@@ -161,7 +161,8 @@ class Supervisor:
         made = changes(self.config, config) or [RENEWED]
         await asyncio.to_thread(self._audit.record, who, *made)
         self._around.serve(config, self.config)
-        await self._around.first_answers()
+        if hold is None:  # which does not last so long
+            await self._around.first_answers()
         try:
             await self._crew.install(edition, hold)
         except ConfigError as refused:

@@ -58,7 +58,7 @@ class Surroundings:
             self._keys.configure(*tables)
 
     async def first_answers(self) -> None:
-        """Wait a moment for registries to answer; what they said last serves until they do."""
+        """Wait a moment for new sources to answer; what they said last serves until they do."""
         await self.membership.first_answers(FIRST_ANSWERS_S)
 
     def briefing(self, config: Config) -> dict[str, Any]:

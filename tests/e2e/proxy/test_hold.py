@@ -130,6 +130,16 @@ def test_flip_is_refused_once_the_hold_has_ended_by_itself(bench: Bench) -> None
     assert served.running.release(name).broken is not None
 
 
+def test_flip_under_a_hold_waits_for_no_registry(bench: Bench) -> None:
+    found = "  found: {consul: {service: x}}\ndefault: old\nconsul: {url: 'http://127.0.0.1:9'}\n"
+    served = bench.serve(workers=2, text=bench.text().replace("default: old\n", found))
+    name = hold(served, seconds=2.0)
+    # A source that is new under the hold, and does not answer either.
+    served.path.write_text(served.path.read_text().replace("service: x", "service: y"))
+    assert served.running.reload(hold=name) == 2
+    assert served.running.release(name).broken is None
+
+
 class Client:
     """A connection with one request under way."""
 

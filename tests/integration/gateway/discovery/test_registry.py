@@ -56,6 +56,23 @@ def test_first_answers_waits_no_longer_than_it_was_told(tmp_path: Path) -> None:
     run(main())
 
 
+def test_a_source_that_does_not_answer_is_waited_for_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        settings = found_in("http://127.0.0.1:1")
+        async with membership(tmp_path, settings) as (members, _):
+            await members.first_answers(0.1)
+            members.configure(settings)
+            async with asyncio.timeout(5):
+                await members.first_answers(60)
+            members.configure(found_in("http://127.0.0.1:9"))
+            waiting = asyncio.create_task(members.first_answers(60))
+            await until(lambda: row(members)["fault"], "the new one has been asked")
+            assert not waiting.done()
+            waiting.cancel()
+
+    run(main())
+
+
 def test_a_failing_registry_leaves_the_last_known_and_is_told_once_an_outage(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,9 +1,11 @@
 """The small part of JSONPath (RFC 9535) that names places in a body.
 
-Understood: `$`, `.name`, `['name']`, `[3]`, `[*]`, `.*` and `..name`. Not understood: filters,
-slices, unions and negative indices; a rule that needs those is better written as code.
+Understood: `$`, `.name`, `['name']`, `[3]`, `[*]`, `.*` and `..name`, and between quotes JSON's
+escapes. Not understood: filters, slices, unions and negative indices; a rule that needs those is
+better written as code.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -23,10 +25,12 @@ Segment = Step | Wild
 _NAME = r"[^\W\d][\w-]*"
 _SEGMENT = re.compile(
     rf"""(?P<deep>\.\.)(?={_NAME}|\*|\[) | \.?(?P<any>\[\*\]) | \.(?P<star>\*)
-    | \[(?P<index>0|[1-9]\d*)\] | \[(?P<quote>['"])(?P<quoted>.*?)(?P=quote)\]
+    | \[(?P<index>0|[1-9]\d*)\]
+    | \[(?P<quote>['"])(?P<quoted>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)\]
     | \.(?P<name>{_NAME})""",
-    re.VERBOSE,
+    re.VERBOSE | re.DOTALL,
 )
+_OTHER_IN_JSON = re.compile(r'\\.|"', re.DOTALL)
 _AFTER_DEEP = re.compile(rf"(?P<star>\*)|(?P<name>{_NAME})")
 
 
@@ -49,7 +53,11 @@ class JsonPath:
             found = pattern.match(text, at) or _SEGMENT.match(text, at)
             if found is None:
                 raise ValueError(f"JSON path {text!r} is not understood from {text[at:]!r} on")
-            segments.append(_segment(found.groupdict()))
+            try:
+                segments.append(_segment(found.groupdict()))
+            except json.JSONDecodeError as fault:
+                told = f"JSON path {text!r} has an escape that JSON has not in {found[0]!r}"
+                raise ValueError(told) from fault
             at = found.end()
         return cls(text, tuple(segments))
 
@@ -65,7 +73,14 @@ def _segment(found: dict[str, str | None]) -> Segment:
         return Wild.ANY
     if (index := found.get("index")) is not None:
         return int(index)
-    return found.get("quoted") or found.get("name") or ""
+    return found.get("name") or _unescaped(found.get("quoted") or "")
+
+
+def _unescaped(quoted: str) -> str:
+    """What stands between quotes of either kind. Raises JSONDecodeError."""
+    as_json = {"\\'": "'", '"': '\\"'}
+    text = _OTHER_IN_JSON.sub(lambda found: as_json.get(found[0], found[0]), quoted)
+    return str(json.loads(f'"{text}"', strict=False))
 
 
 def _covers(segments: tuple[Segment, ...], place: tuple[Step, ...]) -> bool:
@@ -89,5 +104,5 @@ def _spell_step(step: Step, any_index: bool) -> str:
         return "[*]" if any_index else f"[{step}]"
     if re.fullmatch(_NAME, step):
         return f".{step}"
-    quote = '"' if "'" in step else "'"
-    return f"[{quote}{step}{quote}]"
+    escaped = json.dumps(step, ensure_ascii=False)
+    return f"[{escaped}]" if "'" in step or "\\" in escaped else f"['{step}']"

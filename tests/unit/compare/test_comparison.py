@@ -165,6 +165,13 @@ def test_what_the_control_answers_differently_each_time_is_learnt_as_noise():
     assert {f.kind for f in findings if f.where != "$.items[1].n"} == {Kind.NOISE}
 
 
+@pytest.mark.parametrize("name", ["a\nb", 'it\'s "x"', "a']['b", "a\\", "'\"]", ""])
+def test_noise_is_learnt_whatever_its_name(name):
+    first, second, candidate = (answer({name: n}) for n in range(3))
+    findings = compare(first, candidate, learn_noise(first, second))
+    assert [f.kind for f in findings] == [Kind.NOISE]
+
+
 def test_a_control_that_contradicts_its_own_status_cannot_be_learnt_from():
     with pytest.raises(ValueError, match="200 and then 500"):
         learn_noise(Answer(200), Answer(500))

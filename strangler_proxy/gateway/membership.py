@@ -85,11 +85,8 @@ class Membership:
         """The addresses of every upstream, in an order that changes only with them."""
         return {name: each.roster.members for name, each in self._following.items()}
 
-    def drain(self, upstream: str, address: str, draining: bool) -> Member:
-        """Take an address out of service, or back in; forgotten when the address leaves.
-
-        LookupError says what there is instead.
-        """
+    def member(self, upstream: str, address: str) -> Member:
+        """An address of an upstream, however it is spelt; LookupError says what there is instead."""
         if upstream not in self._following:
             known = _listed(self._following)
             raise LookupError(f"'{upstream}' is not an upstream; there are: {known}")
@@ -101,9 +98,17 @@ class Membership:
         if found not in roster.addresses:
             known = _listed(roster.addresses)
             raise LookupError(f"'{upstream}' has no address {address}; it has: {known}")
-        roster.drain(found, draining)
-        self._touch()
         return roster.member(found)
+
+    def drain(self, upstream: str, address: str, draining: bool) -> Member:
+        """Take an address out of service, or back in; forgotten when the address leaves.
+
+        LookupError as in `member`.
+        """
+        found = self.member(upstream, address).address
+        self._following[upstream].roster.drain(found, draining)
+        self._touch()
+        return self.member(upstream, address)
 
     def status(self) -> list[dict[str, Any]]:
         """For people and programs that look: every upstream, its source, addresses and checks."""

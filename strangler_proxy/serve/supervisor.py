@@ -267,11 +267,9 @@ class Supervisor:
         """
         membership = self._around.membership
         async with self._crew.changing:
-            members = membership.members().get(upstream, ())
-            before = next((m.draining for m in members if str(m.address) == address), None)
-            if before is not None:
-                what = f"upstreams.{upstream}.addresses.{address}.draining"
-                await self._record(who, what, before, draining)
+            member = membership.member(upstream, address)
+            what = f"upstreams.{upstream}.addresses.{member.address}.draining"
+            await self._record(who, what, member.draining, draining)
             membership.drain(upstream, address, draining)
             news = self._around.news(frozenset([upstream]), frozenset())
             if not await self._crew.tell(news):

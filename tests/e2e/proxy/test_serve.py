@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import threading
@@ -192,6 +193,17 @@ def test_commands_tell_what_they_did_and_what_is_wrong(bench: Bench) -> None:
     assert "serve: control" in other.read_text()
     with pytest.raises(ProxyUnreachable):
         flip(other, ["moving"], "candidate")
+
+
+def test_drained_address_stands_in_the_audit_file_however_it_was_spelt(bench: Bench) -> None:
+    far = "  far: {url: 'http://127.0.0.1:3003'}\ndefault: old\n"
+    served = bench.serve(workers=1, text=bench.text().replace("default: old\n", far))
+    served.running.drain_address("far", "127.0.0.1:03003", draining=True)
+    served.running.drain_address("far", "127.0.0.1:3003", draining=False)
+    told = strangler("audit", "-c", str(served.path), "--json")
+    what = "upstreams.far.addresses.127.0.0.1:3003.draining"
+    changes = [(row["what"], row["from"], row["to"]) for row in json.loads(told.stdout)]
+    assert changes == [(what, False, True), (what, True, False)]
 
 
 def test_killed_worker_is_replaced_while_the_others_serve(bench: Bench) -> None:

@@ -6,11 +6,11 @@ twice names nobody, for upstreams differ in which of two they believe.
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from ipaddress import IPv6Address
 
 from strangler_proxy.wire.headers import Header, fields
 from strangler_proxy.wire.identity import Network, is_trusted
+from strangler_proxy.wire.remembered import remembered
 from strangler_proxy.wire.request import RequestHead
 
 # Some proxies put the port into X-Forwarded-For: each connection would be another client.
@@ -99,7 +99,7 @@ def _unescape(escaped: re.Match[bytes]) -> bytes:
     return told if len(told) == 1 else bytes([int(told, 8)])
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def network(client: bytes) -> bytes:
     """What one client has of addresses: one of IPv4; of IPv6 a /64 (RFC 6177), all of it."""
     if b":" not in client:

@@ -4,7 +4,8 @@ Names are classified once and remembered in a bounded cache; values pass as the 
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
+
+from strangler_proxy.wire.remembered import remembered
 
 Header = tuple[bytes, bytes]
 Special = tuple[int, bytes, bytes]
@@ -41,7 +42,7 @@ _KINDS = {
 }
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def classify(name: bytes) -> Kind:
     """Say how a field of this name is treated, whatever its case."""
     low = name.lower()
@@ -62,16 +63,16 @@ _KEPT = frozenset({HOST, LENGTH, CODING, REQUEST_ID, FORWARDED, VIA, SIDE})
 _USUAL_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b""})
 
 
-@lru_cache(maxsize=512)
+@remembered(512)
 def connection_options(value: bytes) -> frozenset[bytes]:
     """The options in the value of a Connection field, lower-case (RFC 9110 §7.6.1)."""
     return frozenset(option.strip(b" \t").lower() for option in value.split(b","))
 
 
-@lru_cache(maxsize=512)
-def named_by_connection(options: frozenset[bytes]) -> frozenset[bytes]:
-    """The field names, lower-case, that Connection confines to this hop."""
-    named = options - _USUAL_OPTIONS
+@remembered(512)
+def named_by_connection(value: bytes) -> frozenset[bytes]:
+    """The field names, lower-case, that the value of Connection confines to this hop."""
+    named = connection_options(value) - _USUAL_OPTIONS
     return frozenset(name for name in named if classify(name) not in _KEPT)
 
 

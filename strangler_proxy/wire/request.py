@@ -6,7 +6,6 @@ is refused whatever two readers could still understand differently.
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import urlsplit
 
 from strangler_proxy.wire.faults import LOOP, Fault, bad_request
@@ -31,6 +30,7 @@ from strangler_proxy.wire.headers import (
     without,
 )
 from strangler_proxy.wire.identity import MAX_PASSES, VIA_LINE, is_usable_id, passes
+from strangler_proxy.wire.remembered import remembered
 
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?")
 # Asking for these twice does what asking once does (RFC 9110 §9.2.2).
@@ -114,7 +114,7 @@ def read_head(
     return _read_odd_target(head) or head
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _is_host(value: bytes) -> bool:
     return _HOST.fullmatch(value) is not None
 
@@ -140,8 +140,9 @@ def _read_unusual(head: RequestHead, special: list[Special]) -> Fault | None:
     by_kind: dict[int, list[Header]] = {}
     for kind, name, value in special:
         by_kind.setdefault(kind, []).append((name, value))
-    options = connection_options(b",".join(value for _, value in by_kind.get(CONNECTION, ())))
-    if named := named_by_connection(options):
+    connection = b",".join(value for _, value in by_kind.get(CONNECTION, ()))
+    options = connection_options(connection)
+    if named := named_by_connection(connection):
         head.lines = without(head.lines, named)
     head.forwarded = tuple(by_kind.get(FORWARDED, ()))
     if sides := by_kind.get(SIDE):

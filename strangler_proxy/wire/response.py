@@ -6,7 +6,7 @@ taken apart: the few that do not are cut out of its bytes.
 
 import re
 
-from strangler_proxy.wire.headers import connection_options, named_by_connection
+from strangler_proxy.wire.headers import named_by_connection
 from strangler_proxy.wire.request import CHUNKED, COUNTED, NO_BODY
 
 UNTIL_CLOSE = 3
@@ -44,7 +44,7 @@ def read_head(raw: bytes, status: int, *, bodiless: bool) -> tuple[bytes, int, i
             known = body != UNKNOWN and value.lstrip(b" \t").rstrip(b" ") == b"chunked"
             body = CHUNKED if known else UNKNOWN
         elif name == b"connection":
-            named.update(named_by_connection(connection_options(value)))
+            named.update(named_by_connection(value))
         start = low.index(b"\n" + name + b":", at)
         kept.append(raw[at:start])
         at = low.index(b"\n", start + 1)

@@ -7,11 +7,12 @@ import getpass
 import http.client
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from strangler_proxy.config.address import parse_origin
-from strangler_proxy.running.socket_path import control_socket
+from strangler_proxy.running.socket_path import control_sockets
 
 
 class Door(Protocol):
@@ -37,7 +38,7 @@ class SocketDoor:
 
     def open(self, timeout_s: float) -> http.client.HTTPConnection:
         """See Door."""
-        return _UnixConnection(control_socket(self._config_path), timeout_s)
+        return _UnixConnection(control_sockets(self._config_path), timeout_s)
 
     def silent(self, fault: Exception) -> str:
         """See Door."""
@@ -84,14 +85,25 @@ class AddressDoor:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout_s: float) -> None:
+    """To the first of the paths where somebody listens."""
+
+    def __init__(self, paths: Sequence[Path], timeout_s: float) -> None:
         super().__init__("localhost", timeout=timeout_s)
-        self._path, self._timeout_s = path, timeout_s
+        self._paths, self._timeout_s = paths, timeout_s
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self._timeout_s)
-        self.sock.connect(str(self._path))
+        nobody: OSError = FileNotFoundError("no folder of sockets is there")
+        for path in self._paths:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(self._timeout_s)
+            try:
+                self.sock.connect(str(path))
+            except (FileNotFoundError, ConnectionRefusedError) as fault:
+                self.sock.close()
+                nobody = fault
+            else:
+                return
+        raise nobody
 
 
 def _user() -> str:

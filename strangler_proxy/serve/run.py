@@ -10,7 +10,7 @@ from typing import Protocol
 
 from strangler_proxy.admin.site import AdminSite
 from strangler_proxy.config import Config, ConfigError
-from strangler_proxy.running.socket_path import ProxyLock, control_socket
+from strangler_proxy.running.socket_path import ProxyLock
 from strangler_proxy.serve.sockets import raise_file_limit
 from strangler_proxy.serve.supervisor import Supervisor
 
@@ -32,15 +32,15 @@ async def serve(path: Path, config: Config, workers: int) -> None:
     Raises AddressInUse, ConfigError, or AlreadyRunning when a proxy serves this file already.
     """
     raise_file_limit()
-    with ProxyLock(path):
+    with ProxyLock(path) as lock:
         supervisor = Supervisor(path, config, workers)
         site = AdminSite(supervisor)
         try:
             await supervisor.start()
-            await site.on_socket(control_socket(path))
+            await site.on_socket(lock.socket)
             await _open_admin_address(site, config)
             log.info("serving %s on %s, workers: %d", path, supervisor.listening_on, workers)
-            await _until_told_to_stop(supervisor, path)
+            await _until_told_to_stop(supervisor, path, lock)
         finally:
             log.info("stopping: requests in flight are finished first; once more stops at once")
             await _stop(supervisor)
@@ -57,7 +57,7 @@ async def _open_admin_address(site: AdminSite, config: Config) -> None:
         log.warning("the admin address %s stays closed: set %s", config.admin, TOKEN_VARIABLE)
 
 
-async def _until_told_to_stop(supervisor: Supervisor, path: Path) -> None:
+async def _until_told_to_stop(supervisor: Supervisor, path: Path, lock: ProxyLock) -> None:
     loop = asyncio.get_running_loop()
     stop = supervisor.stop_wanted
     changed = asyncio.Event()
@@ -65,7 +65,7 @@ async def _until_told_to_stop(supervisor: Supervisor, path: Path) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, changed.set)
     changed.set()  # the file may have changed while the workers started
-    watching = loop.create_task(_watch(path, changed))
+    watching = loop.create_task(_watch(path, changed, lock))
     reloading = loop.create_task(reload_when(changed, supervisor))
     try:
         await stop.wait()
@@ -76,7 +76,7 @@ async def _until_told_to_stop(supervisor: Supervisor, path: Path) -> None:
                 await task
 
 
-async def _watch(path: Path, changed: asyncio.Event) -> None:
+async def _watch(path: Path, changed: asyncio.Event, lock: ProxyLock) -> None:
     """Notice a changed file by looking: that works on network and container mounts too.
 
     A change counts once the file has stayed as it is from one look to the next: an editor has then
@@ -88,6 +88,7 @@ async def _watch(path: Path, changed: asyncio.Event) -> None:
         now = _version(path)
         if now == seen != served:
             served = now
+            lock.follow()
             changed.set()
         seen = now
 

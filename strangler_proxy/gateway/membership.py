@@ -86,7 +86,7 @@ class Membership:
         return {name: each.roster.members for name, each in self._following.items()}
 
     def member(self, upstream: str, address: str) -> Member:
-        """An address of an upstream, however it is spelt; LookupError says what there is instead."""
+        """An address, however it is spelt; LookupError says what there is instead."""
         if upstream not in self._following:
             known = _listed(self._following)
             raise LookupError(f"'{upstream}' is not an upstream; there are: {known}")

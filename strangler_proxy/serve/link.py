@@ -2,17 +2,19 @@
 
 Calls are begun in the order in which they were made, and may end in another: one that waits for
 something holds no other up. Either side may be killed at any moment; the other sees the end of the
-stream and acts on it.
+stream and acts on it. A fault in the answering is an answer too: nobody waits for nothing.
 """
 
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
+log = logging.getLogger(__name__)
 Message = dict[str, Any]
 _LONGEST_LINE = 64 * 2**20
 
@@ -76,7 +78,11 @@ class Link:
     async def _answer(self, message: Message, number: int) -> None:
         if self._handle is None:
             return
-        answer = await self._handle(message)
+        try:
+            answer = await self._handle(message)
+        except Exception as fault:
+            log.exception("an order could not be carried out")
+            answer = {"error": f"{type(fault).__name__}: {fault}"}
         with contextlib.suppress(LinkClosed):  # nobody is there to hear it
             self._send({**answer, "number": number, "answers": True})
 

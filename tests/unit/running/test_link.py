@@ -67,6 +67,23 @@ def test_call_without_an_answer_ends_in_time() -> None:
     linked(talk)
 
 
+def test_fault_in_the_answering_is_answered_at_once() -> None:
+    async def handle(_message: dict[str, Any]) -> dict[str, Any]:
+        raise UnicodeError("not in this alphabet")
+
+    async def run() -> None:
+        ours, theirs = socket.socketpair()
+        asking, answering = await Link.over(ours), await Link.over(theirs, handle)
+        running = [asyncio.create_task(link.run()) for link in (asking, answering)]
+        answer = await asking.call({"order": "serve"}, 5)
+        assert answer == {"error": "UnicodeError: not in this alphabet"}
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_figures_add_up_subtract_and_survive_the_way() -> None:
     one, two = Tally(), Tally()
     for latency in (0.001, 0.002, 0.5):

@@ -77,6 +77,20 @@ async def no_browsers(request: web.Request, handler: Handler) -> web.StreamRespo
     return await handler(request)
 
 
+def noted_in(asking: set[object]) -> Middleware:
+    """Keep the connections there whose requests are being answered."""
+
+    @web.middleware
+    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asking.add(request.protocol)
+        try:
+            return await handler(request)
+        finally:
+            asking.discard(request.protocol)
+
+    return note
+
+
 def requires_token(token: str, attempts: "Attempts") -> Middleware:
     """Let only those ask who have the token, compared in constant time."""
     expected = token.encode()

@@ -5,6 +5,7 @@ bearer token that has no default.
 """
 
 import asyncio
+from collections.abc import Container
 from pathlib import Path
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from strangler_proxy.admin.guard import (
     Attempts,
     json_only,
     no_browsers,
+    noted_in,
     requires_token,
     told_as_json,
 )
@@ -25,8 +27,8 @@ from strangler_proxy.admin.steering import Steering
 from strangler_proxy.admin.views import Views
 from strangler_proxy.config.address import parse_address
 
-# Strangers may open connections and say nothing: the supervisor must keep files for its workers.
-# Those that come at the same moment, up to the backlog, may be more than these.
+# Strangers may open connections and say nothing: the supervisor must keep files for its workers,
+# and room for those who do ask. Of those that come at one moment, up to the backlog may be more.
 MOST_CONNECTIONS = 128
 BACKLOG = 16
 _KEEP_S = 15
@@ -50,9 +52,11 @@ class AdminSite:
     async def on_address(self, address: str, token: str) -> int:
         """Answer whoever has the token; returns the port. OSError when it is taken."""
         host, port = parse_address(address)
-        runner = await self._runner(no_browsers, requires_token(token, Attempts()))
+        asking: set[object] = set()
+        guards = (noted_in(asking), no_browsers, requires_token(token, Attempts()))
+        runner = await self._runner(*guards)
         server = await asyncio.get_running_loop().create_server(
-            _Bounded(runner), host, port, backlog=BACKLOG
+            _Bounded(runner, asking), host, port, backlog=BACKLOG
         )
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
@@ -83,15 +87,25 @@ class AdminSite:
 
 
 class _Bounded:
-    """Makes the protocols of connections; those beyond the most are closed at once."""
+    """Makes the protocols of connections, `asking` those with a request that is being answered.
 
-    def __init__(self, runner: web.AppRunner) -> None:
+    Beyond the most, the oldest that asks for nothing makes room; if all ask, the new one is closed.
+    """
+
+    def __init__(self, runner: web.AppRunner, asking: Container[object]) -> None:
         self._runner = runner
+        self._asking = asking
 
     def __call__(self) -> asyncio.BaseProtocol:
         server = self._runner.server
-        if server is None or len(server.connections) >= MOST_CONNECTIONS:
+        if server is None:
             return _Closed()
+        open_ones = [one for one in server.connections if one.transport is not None]
+        if len(open_ones) >= MOST_CONNECTIONS:
+            idle = next((one for one in open_ones if one not in self._asking), None)
+            if idle is None:
+                return _Closed()
+            idle.force_close()
         return server()
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import socket
 import stat
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
 from strangler_proxy.admin.guard import Attempts
-from strangler_proxy.admin.site import BACKLOG, MOST_CONNECTIONS
+from strangler_proxy.admin.site import BACKLOG, MOST_CONNECTIONS, _Bounded, _Closed
 from tests.integration.admin.conftest import TOKEN, Admin
-from tests.wire_tools.proxy import until
 
 READ = ["/status", "/counts", "/figures", "/metrics", "/routes", "/upstreams", "/breakers", "/keys"]
 
@@ -148,21 +151,51 @@ def test_strangers_that_say_nothing_take_a_bounded_number_of_connections(admin: 
         while len(silent) < most + 8:
             silent.append(socket.create_connection(("127.0.0.1", admin.port)))
             admin.local("GET", "/health")  # so that the last ones have been accepted
-        for one in silent[-8:]:
+        for one in silent[:8]:
             one.settimeout(10)
             assert one.recv(1) == b""
         assert admin.local("GET", "/status").status == 200
-        for one in silent:
-            one.close()
-        silent.clear()
-
-        def answers() -> bool:
-            try:
-                return admin.remote("GET", "/health", token=None).status == 200
-            except OSError:
-                return False
-
-        until(answers, "there is room again")
     finally:
         for one in silent:
             one.close()
+
+
+@pytest.mark.parametrize(
+    "said", [b"GET /health HTTP/1.1\r\nX: half a h", b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"]
+)
+def test_strangers_that_ask_for_nothing_shut_nobody_out(admin: Admin, said: bytes) -> None:
+    with ExitStack() as strangers:
+        for _ in range(MOST_CONNECTIONS + BACKLOG):
+            one = socket.create_connection(("127.0.0.1", admin.port))
+            strangers.enter_context(one)
+            one.sendall(said)
+        for _ in range(3):
+            assert admin.remote("GET", "/status").status == 200
+
+
+def test_who_is_being_answered_is_not_closed_for_a_newcomer() -> None:
+    answered, idle, newcomer = FakeConnection(), FakeConnection(), FakeConnection()
+    server = FakeServer([answered] * (MOST_CONNECTIONS - 1) + [idle], newcomer)
+    made = _Bounded(cast(web.AppRunner, SimpleNamespace(server=server)), {answered})
+    assert made() is newcomer
+    assert (idle.transport, answered.transport) == (None, "open")
+    server.connections[-1] = answered
+    assert isinstance(made(), _Closed)
+
+
+class FakeConnection:
+    def __init__(self) -> None:
+        self.transport: str | None = "open"
+
+    def force_close(self) -> None:
+        self.transport = None
+
+
+class FakeServer:
+    """Has these connections, and makes the next."""
+
+    def __init__(self, connections: list[FakeConnection], newcomer: FakeConnection) -> None:
+        self.connections, self._newcomer = connections, newcomer
+
+    def __call__(self) -> FakeConnection:
+        return self._newcomer

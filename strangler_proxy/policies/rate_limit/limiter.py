@@ -8,8 +8,7 @@ from strangler_proxy.config import LimitStore, RateLimit
 from strangler_proxy.policies.rate_limit.counted import Plan, plan
 from strangler_proxy.policies.rate_limit.outage import Outage
 from strangler_proxy.policies.rate_limit.redis import RedisCounts
-from strangler_proxy.policies.rate_limit.shared_memory import shared_bytes
-from strangler_proxy.policies.rate_limit.storage import SharedMemoryStorage
+from strangler_proxy.policies.rate_limit.shared_memory import SharedCounts, shared_bytes
 from strangler_proxy.policies.rate_limit.verdict import UNAVAILABLE, UNLIMITED, Verdict, judge
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ class RateLimiter:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._memory = SharedMemoryStorage(shared_bytes(store), shared_fd, clock)
+        self._memory = SharedCounts(shared_bytes(store), shared_fd, clock)
         self._redis = RedisCounts(store) if store.redis is not None else None
         self._outage = Outage(max(store.retry_s, store.timeout_s))
         self._plans: dict[str, Plan] = {}

@@ -35,8 +35,6 @@ _KEY = slice(8, 24)
 _STATE, _EXPIRES = 2, 3
 _COUNT_BITS = 30
 _COUNT_MASK = (1 << _COUNT_BITS) - 1
-MOST = _COUNT_MASK
-"""The highest limit that can be counted."""
 _START_WAIT_S = 5.0
 
 
@@ -94,7 +92,7 @@ class SharedCounts:
         """
         return blake2b(limit + b"\0", key=self._key, digest_size=16)
 
-    def take(self, asks: Sequence[Ask], cost: int = 1) -> list[Window]:
+    def take(self, asks: Sequence[Ask]) -> list[Window]:
         """Count a request at every limit if all have room for it, at none otherwise.
 
         Returns the windows as they were before. All of it happens at one moment: a request that
@@ -107,34 +105,12 @@ class SharedCounts:
             now_us = int(self._clock() * SECOND_US)
             places = [self._find(ask, base, now_us) for ask, base in zip(asks, bases, strict=True)]
             if all(
-                used(place.window) + cost <= ask.amount
-                for ask, place in zip(asks, places, strict=True)
+                used(place.window) < ask.amount for ask, place in zip(asks, places, strict=True)
             ):
-                self._count_all(asks, bases, places, cost, now_us)
+                self._count_all(asks, bases, places, now_us)
         finally:
             self._unlock(locked)
         return [place.window for place in places]
-
-    def look(self, ask: Ask) -> Window:
-        """The window of one caller, which counts nothing."""
-        base = self._base(ask.digest)
-        locked = self._lock([base])
-        try:
-            return self._find(ask, base, int(self._clock() * SECOND_US)).window
-        finally:
-            self._unlock(locked)
-
-    def forget(self, digest: bytes) -> None:
-        """Let a caller start anew."""
-        base = self._base(digest)
-        locked = self._lock([base])
-        try:
-            at = self._map.find(digest, base, base + _BUCKET_BYTES)
-            if at >= 0 and at % _ENTRY_BYTES == 0:
-                self._words[at >> 3] = 0
-                self._words[(at >> 3) + _EXPIRES] = 0
-        finally:
-            self._unlock(locked)
 
     def close(self) -> None:
         """Give the mapping back; the descriptor stays open."""
@@ -183,19 +159,18 @@ class SharedCounts:
         asks: Sequence[Ask],
         bases: list[int],
         places: list[_Place],
-        cost: int,
         now_us: int,
     ) -> None:
         # Those that have a place come first: room made for another could be that place.
         for new in (False, True):
             for ask, base, place in zip(asks, bases, places, strict=True):
                 if (place.at < 0) is new:
-                    self._count(ask, base, place, cost, now_us)
+                    self._count(ask, base, place, now_us)
 
-    def _count(self, ask: Ask, base: int, place: _Place, cost: int, now_us: int) -> None:
+    def _count(self, ask: Ask, base: int, place: _Place, now_us: int) -> None:
         number, window = place.number, place.window
         state = (number & 15) << 2 * _COUNT_BITS | window.previous << _COUNT_BITS
-        state |= window.current + cost
+        state |= window.current + 1
         words, word = self._words, place.at >> 3
         if place.at < 0:
             word = self._room(base, now_us) >> 3

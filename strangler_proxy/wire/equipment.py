@@ -5,6 +5,7 @@ tokens, counts and open files outlive a reload.
 """
 
 import hmac
+import os
 import re
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
@@ -85,7 +86,7 @@ class Equipment:
         if 0 < len(secret) < _LEAST_SECRET_BYTES:
             told = f"the secret in {force.secret_env} has less than {_LEAST_SECRET_BYTES} bytes"
             problems.append(Problem("", None, "force", told))
-        return secret.encode()
+        return os.fsencode(secret)  # the variable's bytes, text or not
 
     def _variable(self, name: str, where: str, problems: list[Problem]) -> str:
         value = self._outside.environ.get(name, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -128,6 +129,15 @@ def test_secret_reaches_no_upstream_on_any_route(
         200, b"new" if configured and target == "/moving" else b"old"
     )  # fmt: skip
     assert not leaked(upstreams, secret)
+
+
+def test_secret_may_be_bytes_that_are_no_text(bench: Bench) -> None:
+    secret = b"sixteen bytes \xff\xfe and more"
+    served(bench, secret=os.fsdecode(secret))
+    client = bench.client()
+    line = HEADER.format("candidate", secret.decode("latin-1"))
+    assert client.ask("/moving", line).body == b"new"
+    assert client.ask("/moving").body == b"old"
 
 
 def test_forced_side_whose_breaker_is_open_is_not_asked(bench: Bench) -> None:

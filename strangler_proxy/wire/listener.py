@@ -25,7 +25,12 @@ class Listener:
         loop = asyncio.get_running_loop()
         plane, secure = self._plane, tls is not None
         self._server = await loop.create_server(
-            lambda: ClientConnection(plane, tls=secure), sock=sock, ssl=tls, backlog=BACKLOG
+            lambda: ClientConnection(plane, tls=secure),
+            sock=sock,
+            ssl=tls,
+            backlog=BACKLOG,
+            # The plane sees a connection once its handshake is over.
+            ssl_handshake_timeout=plane.timeouts.header_s if secure else None,
         )
         self._ticker = loop.create_task(self._tick())
 

@@ -38,6 +38,17 @@ def test_clients_are_served_over_tls(bench: Bench, authority: Authority) -> None
     assert plain.ended()
 
 
+def test_handshake_must_be_over_when_a_head_must(bench: Bench, authority: Authority) -> None:
+    certificate, key = authority.certificate("localhost")
+    bench.serve(
+        upstreams={"monolith": bench.upstream().url},
+        tls={"certificate": str(certificate), "key": str(key)},
+        timeouts={"header_s": 0.2},
+    )
+    silent = bench.client()
+    assert silent.ended()
+
+
 def test_answer_cut_under_tls_is_broken(bench: Bench, authority: Authority) -> None:
     def script(peer: Peer) -> None:
         peer.request()

@@ -79,11 +79,6 @@ class Span:
     started_unix_ns: int = 0
     started_ns: int = 0
 
-    @property
-    def line(self) -> bytes:
-        """The header line that goes upstream in place of every traceparent."""
-        return b"traceparent: %b\r\n" % self.context.traceparent
-
 
 @dataclass(slots=True)
 class Outcome:
@@ -139,10 +134,6 @@ class Tracer:
         if self._exporter is not None and span.context.sampled:
             span.started_unix_ns, span.started_ns = time.time_ns(), time.monotonic_ns()
         return span
-
-    def child(self, span: Span) -> TraceContext:
-        """A place for one of several requests that the proxy makes for this one."""
-        return child(span.context, self._rng)
 
     def exports(self, span: Span) -> bool:
         """Whether `end` does anything with this span: spare the making of an Outcome otherwise."""

@@ -92,7 +92,7 @@ class Hold:
         exchange.stage = HELD
         exchange.client.wait_forever()  # the hold has a bound of its own
         self._parked.append(exchange)
-        self._bytes += exchange.pending_bytes
+        self._bytes += _size(exchange)
         if reached:
             self._break(reached)
         return None
@@ -100,11 +100,11 @@ class Hold:
     def _reached(self, exchange: Exchange) -> str | None:
         """The bound that this one is too many for, in words; who has left counts no more."""
         bounds = self._bounds
-        number, size = len(self._parked) + 1, self._bytes + exchange.pending_bytes
+        number, size = len(self._parked) + 1, self._bytes + _size(exchange)
         if number > bounds.most_requests or size > bounds.most_bytes:
             self._parked = deque(each for each in self._parked if each.stage == HELD)
-            self._bytes = sum(each.pending_bytes for each in self._parked)
-            number, size = len(self._parked) + 1, self._bytes + exchange.pending_bytes
+            self._bytes = sum(map(_size, self._parked))
+            number, size = len(self._parked) + 1, self._bytes + _size(exchange)
         if number > bounds.most_requests:
             return f"more than {bounds.most_requests} requests came"
         return f"more than {bounds.most_bytes} bytes came" if size > bounds.most_bytes else None
@@ -154,3 +154,9 @@ class Hold:
         self.broken = why
         self._plane.note("hold-broken", "", told=f"the hold '{self.name}' is broken: {why}")
         self.release()
+
+
+def _size(exchange: Exchange) -> int:
+    """How many bytes of a request are kept: what is here of its body, and its head."""
+    head = exchange.head
+    return exchange.pending_bytes + len(head.target) + sum(map(len, head.lines))

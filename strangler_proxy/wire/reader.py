@@ -129,7 +129,7 @@ class RequestReader:
         plane = self.plane
         if (
             self._head_bytes > plane.unmeasured_bytes
-            or len(lines) > plane.most_pieces
+            or len(lines) + 4 * len(special) > plane.most_pieces
             or self._pipeline
             or self._answering is not None  # then this head was not counted by itself
         ) and self._is_oversized(target, lines, special):
@@ -153,9 +153,10 @@ class RequestReader:
     def _is_oversized(self, target: bytes, lines: list[bytes], special: list[Special]) -> bool:
         limits = self.plane.limits
         size = len(target) + sum(map(len, lines)) + sum(len(n) + len(v) for _, n, v in special)
+        number = len(lines) // 4 + sum(kind not in (HOST, LENGTH) for kind, _, _ in special)
         if len(target) > limits.target_bytes:
             self._refuse(Fault(414, f"the target is longer than {limits.target_bytes} bytes"))
-        elif size > limits.header_bytes or len(lines) > self.plane.most_pieces:
+        elif size > limits.header_bytes or number > limits.headers:
             self._refuse(Fault(431, "the request's header fields are too many or too large"))
         elif len(self._pipeline) >= MAX_PIPELINED:
             self._refuse(Fault(429, f"more than {MAX_PIPELINED} requests were sent ahead"))

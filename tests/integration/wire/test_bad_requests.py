@@ -78,6 +78,14 @@ def test_malformed_body_of_a_queued_request_never_reaches_the_upstream(bench: Be
     assert [head.target for head in upstream.heads] == ["/first", "/third"]
 
 
+def test_as_many_header_lines_as_allowed_pass_whatever_they_mean(bench: Bench) -> None:
+    bench.before(limits=LIMITS)
+    lines = ["TE: a", "Via: 1.1 a", "Expect: 100-continue", "Connection: a", *["X-A: 1"] * 4]
+    client = bench.client()
+    client.request("POST", "/", *lines, body=b"x")  # and Host and Content-Length
+    assert client.answer().status == 200
+
+
 LIMITS = {"target_bytes": 100, "header_bytes": 1000, "headers": 10, "body_bytes": 50}
 
 
@@ -89,6 +97,7 @@ LIMITS = {"target_bytes": 100, "header_bytes": 1000, "headers": 10, "body_bytes"
         (b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 1000 + b"\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 5000, 431),
         (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"A: 1\r\n" * 11 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"TE: a\r\n" * 10 + b"\r\n", 431),
         (b"\r\n" * 600, 431),
         (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 51\r\n\r\n", 413),
         (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9999999999999999\r\n\r\n", 413),

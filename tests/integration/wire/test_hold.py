@@ -196,6 +196,16 @@ def test_large_bodies_break_a_hold_that_has_no_room_for_them(two: Two) -> None:
     assert hold.broken == "more than 100 bytes came"
 
 
+def test_heads_count_as_bodies_do(two: Two) -> None:
+    hold = two.hold(Bounds(20, 10, 10_000))
+    waiting, breaking = two.bench.client(), two.bench.client()
+    waiting.request("POST", "/items", "X-A: " + "a" * 6_000, body=b"w")
+    two.parked(1)
+    breaking.request("POST", "/items", "X-A: " + "a" * 6_000, body=b"b")
+    assert [waiting.answer().body, breaking.answer().body] == [b"old w", b"old b"]
+    assert hold.broken == "more than 10000 bytes came"
+
+
 @pytest.mark.parametrize(
     ("bounds", "body", "words"),
     [

@@ -6,6 +6,7 @@ starter, which then stops the others in its own order. Every wait is bounded.
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -26,6 +27,8 @@ from strangler_proxy.steps.step import PartFailed
 ROOT = Path(__file__).resolve().parents[1]
 POLL_S = 0.05
 LAST_LINES = 15
+PORTS = range(18_000, 32_000)
+"""Below those of outgoing connections, as Linux gives them."""
 
 
 class ComponentFailedError(Exception):
@@ -68,15 +71,21 @@ def port_is_taken(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return loopback ports that are free now; another process may still take one first."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Return loopback ports that are free now; another process may still take one first.
+
+    No outgoing connection is given one of them: where a client has been lent a port, nothing can be
+    started.
+    """
+    with contextlib.ExitStack() as sockets:
+        found: list[int] = []
+        while len(found) < count:
+            port = random.choice(PORTS)  # noqa: S311 (no secret)
+            try:
+                sockets.enter_context(contextlib.closing(socket.socket())).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found.append(port)
+        return found
 
 
 def last_lines(log: Path, count: int = LAST_LINES) -> str:

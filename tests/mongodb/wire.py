@@ -17,15 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from scripts.processes import free_ports
 from tests.wire_tools.proxy import until
 
 
 @contextmanager
 def wire_server(folder: Path) -> Iterator[str]:
     """A server that ends with the block; gives a URL of a new database."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     command = [sys.executable, "-m", "nx_27017.nx_27017", "--db", "memory", "-p", str(port)]
     command += ["--pid-file", str(folder / "wire.pid")]  # or one at a time starts on a machine
     with (folder / "wire.log").open("wb") as log:

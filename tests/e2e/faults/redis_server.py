@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.e2e.faults.running import quiet_port, state_of
+from tests.e2e.faults.running import state_of
+from tests.wire_tools.ports import free_port
 from tests.wire_tools.proxy import until
 
 START_S = 15.0
@@ -24,7 +25,7 @@ class RedisServer:
     """One server on one port; it keeps nothing over a restart."""
 
     def __init__(self, binary: str, folder: Path) -> None:
-        self.port = quiet_port()
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._command = [binary, "--port", str(self.port), "--bind", "127.0.0.1"]
         self._command += ["--save", "", "--appendonly", "no", "--dir", str(folder)]

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import random
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from tests.wire_tools.ports import free_port
 from tests.wire_tools.proxy import until
 
 PROGRAM = Path(__file__).with_name("service.py")
 START_S = 15.0
-_PORTS = range(18_000, 32_000)
-
-
-def quiet_port() -> int:
-    """A free port that no outgoing connection is given.
-
-    A port of the ephemeral range that nobody listens on may be taken by whoever tries to connect
-    to it: then nothing can be started there again.
-    """
-    while True:
-        port = random.choice(_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def state_of(pid: int) -> str:
@@ -44,7 +26,7 @@ class Service:
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
-        self.port = quiet_port()
+        self.port = free_port()
         self._journal = folder / f"{name}.journal"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from strangler_proxy.admin.changes import Change
 from strangler_proxy.config import Config
+from strangler_proxy.shared_files import sync_folder
 
 _LONGEST_TEXT = 500
 
@@ -98,15 +99,7 @@ class AuditLog:
         finally:
             os.close(handle)
         if not status.st_size:
-            _sync_folder(self._path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            sync_folder(self._path.parent)
 
 
 def last_entries(path: Path, most: int) -> list[dict[str, Any]]:

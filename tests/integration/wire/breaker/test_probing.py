@@ -27,6 +27,7 @@ def test_of_many_clients_at_once_one_probes(bench: Bench, mood: Mood) -> None:
     until(lambda: len(upstream.requests) == 6, "the probe is there")
     mood.let_go.set()
     assert Counter(client.answer().status for client in clients) == {200: 1, 503: 19}
+    assert len(upstream.requests) == 6
     assert state(bench) == "closed"
 
 

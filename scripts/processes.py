@@ -6,7 +6,7 @@ starter, which then stops the others in its own order. Every wait is bounded.
 
 import contextlib
 import os
-import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -79,7 +79,7 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as sockets:
         found: list[int] = []
         while len(found) < count:
-            port = random.choice(PORTS)  # noqa: S311 (no secret)
+            port = secrets.choice(PORTS)
             try:
                 sockets.enter_context(contextlib.closing(socket.socket())).bind(("127.0.0.1", port))
             except OSError:

@@ -143,6 +143,8 @@ class CommandMovers:
             if told.get("event") == "step" and told["step"] == self._order:
                 self._order = ""
                 running.kill()
+                killed = {"event": "killed", "at": time.monotonic(), "step": told["step"]}
+                self._outcomes.append(killed)
             self._outcomes += ({"at": time.monotonic(), **each} for each in _outcome(told))
 
     def _pid(self, which: int) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scripts.torturing import tables
 from scripts.torturing.checker import Contents, Violation, check
-from scripts.torturing.failures import Trouble, unexcused, until_settled
+from scripts.torturing.failures import Trouble, run_out, unexcused, until_settled
 from scripts.torturing.history import Kind, Operation, Outcome, append, read
 from scripts.torturing.killing import Killing
 from scripts.torturing.mover import compare, first_way, settle
@@ -25,6 +25,7 @@ from scripts.torturing.report import (
 )
 from scripts.torturing.site import Site
 from scripts.torturing.writing import Writer
+from strangler_proxy.handover.cutover import Wishes
 from strangler_proxy.handover.way import Owner
 
 TICK_S = 0.05
@@ -78,13 +79,14 @@ class Torture:
         violations += check(self.operations, sides)
         violations += _broken_logs(site)
         outcomes = movers.outcomes()
-        ends = [each["at"] for each in outcomes if each["event"] != "fault"]
-        troubles = list(until_settled(self._troubles, ends, AFTER_S))
-        violations += unexcused(self.operations, troubles)
+        late = list(run_out(outcomes, Wishes().hold_s, AFTER_S))
+        troubles = list(until_settled(self._troubles, outcomes, AFTER_S))
+        violations += unexcused(self.operations, [*troubles, *late])
         return Report(
             *(plan.seed, plan.source, plan.target, str(plan.folder), time.monotonic() - began),
             cut_overs=movers.cut_overs(),
             undone=sum(each.get("done") is False for each in outcomes),
+            run_out=len(late),
             resumed=sum(each["event"] == "resumed" for each in outcomes),
             deaths=dict(sorted(Counter(trouble.what for trouble in self._troubles).items())),
             operations=counted(self.operations),

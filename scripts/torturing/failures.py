@@ -4,9 +4,10 @@ A failure that no death at that time excuses is a violation: a hand-over itself 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from scripts.torturing.checker import Violation
 from scripts.torturing.history import Operation, Outcome
@@ -16,6 +17,7 @@ from strangler_proxy.handover.databases.port import TableName
 _UP, _SHUT = (say("", TableName(None, "")).partition(" (")[0] for say in (about_to_move, has_moved))
 _SHUT = _SHUT.partition(":")[0]
 _WRONG = ("LookupError", "IntegrityError", "UniqueViolation")
+RUN_OUT = "a hold ran out"
 _UNAVAILABLE = ("502", "503", "504")
 
 
@@ -38,6 +40,8 @@ class Trouble:
     ended: float
     what: str
     excuses: frozenset[Failure]
+    ordered: bool = False
+    """Whether it was only told then to come about; see `until_settled`."""
 
 
 def failure(operation: Operation) -> Failure:
@@ -55,15 +59,36 @@ def failure(operation: Operation) -> Failure:
 
 
 def until_settled(
-    troubles: Sequence[Trouble], ends: Sequence[float], after_s: float
+    troubles: Sequence[Trouble], outcomes: Sequence[Mapping[str, Any]], after_s: float
 ) -> Iterator[Trouble]:
     """The same, lasting until `after_s` behind the next time at which a cut-over has ended.
 
-    On a machine that is busy a mover that is started again takes its time, and so do fences.
+    On a machine that is busy a mover that is started again takes its time, and so do fences. A
+    mover that was told behind which step to die is dead from then on: `outcomes` has when.
     """
+    killed = [each["at"] for each in outcomes if each["event"] == "killed"]
+    ends = [each["at"] for each in outcomes if each["event"] in ("ended", "resumed")]
     for trouble in troubles:
-        settled = min((end for end in ends if end > trouble.ended), default=math.inf)
-        yield replace(trouble, ended=settled + after_s)
+        dead = _next(killed, trouble.ended) if trouble.ordered else trouble.ended
+        yield replace(trouble, ended=_next(ends, dead) + after_s)
+
+
+def _next(times: Sequence[float], after: float) -> float:
+    return min((time for time in times if time > after), default=math.inf)
+
+
+def run_out(
+    outcomes: Sequence[Mapping[str, Any]], hold_s: float, after_s: float
+) -> Iterator[Trouble]:
+    """Each cut-over that outlasted its hold of `hold_s`, as it may where a machine is too busy.
+
+    It is promised that no client sees a cut-over unless a hold runs out between the decision and
+    the opening: who comes then is refused by the fence, and by nothing else.
+    """
+    for each in outcomes:
+        if each["event"] == "ended" and each["hold_s"] >= hold_s:
+            began, ended = each["at"] - each["hold_s"], each["at"] + after_s
+            yield Trouble(began, ended, RUN_OUT, frozenset({Failure.SHUT}))
 
 
 def unexcused(operations: Sequence[Operation], troubles: Sequence[Trouble]) -> Iterator[Violation]:

@@ -51,7 +51,8 @@ class Killing:
             case Death.BYPASS:
                 self.site.bypass.kill()
                 self.site.start_bypass()
-        return Trouble(began, time.monotonic(), str(act.death), EXCUSES[act.death])
+        ordered = act.death == Death.MOVER_BEHIND
+        return Trouble(began, time.monotonic(), str(act.death), EXCUSES[act.death], ordered)
 
     def _kill_worker(self) -> None:
         worker = pick(self.site.workers(), self.rng)

@@ -144,6 +144,7 @@ class Mover:
             orders = Path(self.plan.orders)
             if orders.read_text("ascii") == step:
                 orders.unlink()
+                self._tell(event="killed", step=step)
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def _tell(self, **told: Any) -> None:

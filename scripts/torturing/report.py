@@ -28,6 +28,7 @@ class Report:
     seconds: float
     cut_overs: int
     undone: int
+    run_out: int
     resumed: int
     deaths: Mapping[str, int]
     operations: Mapping[str, int]
@@ -98,6 +99,7 @@ def tell(report: Report, console: Console) -> None:
     table = Table(show_header=False, title=f"{report.source} to {report.target} and back")
     table.add_row("cut-overs done", f"{report.cut_overs}")
     table.add_row("undone", f"{report.undone}")
+    table.add_row("longer than their hold", f"{report.run_out}")
     table.add_row("taken up after a kill", f"{report.resumed}")
     for group in (report.deaths, report.operations, report.failures):
         table.add_section()

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from scripts.torturing.failures import Failure, Trouble, failure, unexcused, until_settled
+from scripts.torturing.failures import Failure, Trouble, failure, run_out, unexcused, until_settled
 from scripts.torturing.history import Kind, Operation, Outcome
 from scripts.torturing.nemesis import EXCUSES, Death
 from strangler_proxy.handover.databases.fences import about_to_move, has_moved
@@ -74,9 +75,31 @@ def test_who_was_killed_was_told_nothing():
     assert not list(unexcused([sent], []))
 
 
+def ended(at: float, hold_s: float = 0.1) -> dict[str, object]:
+    return {"event": "ended", "at": at, "hold_s": hold_s}
+
+
 def test_a_death_excuses_until_a_cut_over_has_ended_behind_it():
     killed = trouble(Death.WORKER, 4.0, 4.5)
-    (lasting,) = until_settled([killed], [3.0, 9.0, 12.0], after_s=5.0)
+    fault = {"event": "fault", "at": 5.0}
+    told_of = [ended(3.0), fault, {"event": "resumed", "at": 9.0}, ended(12.0)]
+    (lasting,) = until_settled([killed], told_of, after_s=5.0)
     assert (lasting.began, lasting.ended) == (4.0, 14.0)
-    (for_good,) = until_settled([killed], [3.0], after_s=5.0)
+    (for_good,) = until_settled([killed], [ended(3.0)], after_s=5.0)
     assert for_good.ended == math.inf
+
+
+def test_a_mover_that_is_to_die_behind_a_step_is_dead_from_that_step_on():
+    ordered = replace(trouble(Death.MOVER_BEHIND, 4.0, 4.0), ordered=True)
+    told_of = [ended(4.1), {"event": "killed", "at": 11.0}, {"event": "resumed", "at": 12.0}]
+    (lasting,) = until_settled([ordered], told_of, after_s=5.0)
+    assert (lasting.began, lasting.ended) == (4.0, 17.0)
+
+
+def test_a_hold_that_has_run_out_excuses_the_fence_that_is_shut_and_nothing_else():
+    (late,) = run_out([ended(3.0), ended(7.0, hold_s=2.5)], hold_s=2.0, after_s=1.0)
+    assert (late.began, late.ended) == (4.5, 8.0)
+    assert not list(unexcused([told(f"409 {has_moved('torture', ITEMS)}")], [late]))
+    assert list(unexcused([told(f"409 {about_to_move('torture', ITEMS)}")], [late]))
+    assert list(unexcused([told("ConnectionResetError: ")], [late]))
+    assert list(unexcused([told("503 Service Unavailable")], [late]))

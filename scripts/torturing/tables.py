@@ -24,14 +24,20 @@ LOG = {
     " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL)",
 }
 REFUSALS = ("strangler", "readonly")
+LOCKED_S = 25.0
+"""SQLite's lock goes to whoever looks for it just when it is free: beside a service that never
+rests, a writer that rests may be unlucky for long. A little less than clients wait."""
 
 
 def connect(url: str, timeout_s: float = 10.0) -> Any:
-    """A connection in autocommit mode, durable, with its driver's own errors (PEP 249)."""
+    """A connection in autocommit mode, durable, with its driver's own errors (PEP 249).
+
+    `timeout_s` is how long a server may be silent; SQLite's lock is waited for LOCKED_S.
+    """
     kind, _, rest = url.partition("://")
     if kind == "sqlite":
         connection = sqlite3.connect(
-            rest[1:], timeout=timeout_s, isolation_level=None, check_same_thread=False
+            rest[1:], timeout=LOCKED_S, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA synchronous = FULL")
         return connection

@@ -142,9 +142,9 @@ class CommandMovers:
                 continue  # killed as it wrote, or no JSON: then its exit code counts
             if told.get("event") == "step" and told["step"] == self._order:
                 self._order = ""
-                running.kill()
                 killed = {"event": "killed", "at": time.monotonic(), "step": told["step"]}
                 self._outcomes.append(killed)
+                running.kill()
             self._outcomes += ({"at": time.monotonic(), **each} for each in _outcome(told))
 
     def _pid(self, which: int) -> int | None:

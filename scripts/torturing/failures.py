@@ -17,8 +17,8 @@ from strangler_proxy.handover.databases.port import TableName
 _UP, _SHUT = (say("", TableName(None, "")).partition(" (")[0] for say in (about_to_move, has_moved))
 _SHUT = _SHUT.partition(":")[0]
 _WRONG = ("LookupError", "IntegrityError", "UniqueViolation")
-RUN_OUT = "a hold ran out"
 _UNAVAILABLE = ("502", "503", "504")
+RUN_OUT = "a hold ran out"
 
 
 class Failure(StrEnum):
@@ -61,16 +61,19 @@ def failure(operation: Operation) -> Failure:
 def until_settled(
     troubles: Sequence[Trouble], outcomes: Sequence[Mapping[str, Any]], after_s: float
 ) -> Iterator[Trouble]:
-    """The same, lasting until `after_s` behind the next time at which a cut-over has ended.
+    """Each that came about, until `after_s` behind the next time at which a cut-over has ended.
 
     On a machine that is busy a mover that is started again takes its time, and so do fences. A
-    mover that was told behind which step to die is dead from then on: `outcomes` has when.
+    mover that was told behind which step to die is dead from then on, and not before: `outcomes`
+    has when. One that never came to that step has died of nothing.
     """
     killed = [each["at"] for each in outcomes if each["event"] == "killed"]
     ends = [each["at"] for each in outcomes if each["event"] in ("ended", "resumed")]
     for trouble in troubles:
-        dead = _next(killed, trouble.ended) if trouble.ordered else trouble.ended
-        yield replace(trouble, ended=_next(ends, dead) + after_s)
+        died = _next(killed, trouble.began) if trouble.ordered else trouble.began
+        if died < math.inf:
+            settled = _next(ends, max(died, trouble.ended))
+            yield replace(trouble, began=died, ended=settled + after_s)
 
 
 def _next(times: Sequence[float], after: float) -> float:

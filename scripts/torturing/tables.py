@@ -23,7 +23,6 @@ LOG = {
     "mysql": "CREATE TABLE log (id bigint AUTO_INCREMENT PRIMARY KEY, mark varchar(60)"
     " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL)",
 }
-REFUSALS = ("strangler", "readonly")
 LOCKED_S = 25.0
 """SQLite's lock goes to whoever looks for it just when it is free: beside a service that never
 rests, a writer that rests may be unlucky for long. A little less than clients wait."""

@@ -93,7 +93,8 @@ def test_a_mover_that_is_to_die_behind_a_step_is_dead_from_that_step_on():
     ordered = replace(trouble(Death.MOVER_BEHIND, 4.0, 4.0), ordered=True)
     told_of = [ended(4.1), {"event": "killed", "at": 11.0}, {"event": "resumed", "at": 12.0}]
     (lasting,) = until_settled([ordered], told_of, after_s=5.0)
-    assert (lasting.began, lasting.ended) == (4.0, 17.0)
+    assert (lasting.began, lasting.ended) == (11.0, 17.0)
+    assert not list(until_settled([ordered], [ended(4.1)], after_s=5.0))
 
 
 def test_a_hold_that_has_run_out_excuses_the_fence_that_is_shut_and_nothing_else():
